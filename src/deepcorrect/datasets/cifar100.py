@@ -1,0 +1,122 @@
+"""CIFAR-100 as its authors distribute it: the "python version", three pickles in one folder.
+
+A pickle can run any code when it is opened. These files need only numbers, strings and NumPy arrays, so the reader
+resolves nothing else and a hostile file is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import tarfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepcorrect.datasets.images import Dataset, ImageSet, split
+from deepcorrect.errors import DeepcorrectError
+
+FOLDER = "cifar-100-python"
+URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
+MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
+VALIDATION_SHARE = 0.1
+
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class _CifarUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which CIFAR never needs")
+        return super().find_class(module, name)
+
+
+def read_cifar100(root: Path, *, seed: int = 0) -> Dataset:
+    """Read ``root/cifar-100-python``, or ``root`` itself, and set 5,000 of the 50,000 training images aside (50 a class).
+
+    Raises:
+        DeepcorrectError: a file is missing, truncated, hostile or not CIFAR-100.
+    """
+    folder = root if (root / "train").is_file() else root / FOLDER
+    classes = tuple(_text(name) for name in _field(folder / "meta", _load(folder / "meta"), "fine_label_names"))
+    training = _read_images(folder / "train", len(classes))
+    train, validation = split(training, VALIDATION_SHARE, seed)
+    return Dataset("cifar100", classes, "cifar", train, validation, _read_images(folder / "test", len(classes)))
+
+
+def download_cifar100(root: Path) -> Path:
+    """Fetch the official archive, check its MD5 and unpack it under ``root``; returns the folder."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with urllib.request.urlopen(URL, timeout=60) as response:
+            archive = response.read()
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise DeepcorrectError(f"{URL}: download failed ({error}); fetch it by hand and unpack it under {root}") from error
+    unpack_archive(archive, MD5, root)
+    return root / FOLDER
+
+
+def unpack_archive(archive: bytes, md5: str, root: Path) -> None:
+    """Check an archive's MD5, then unpack it aside and move it into place.
+
+    Raises:
+        DeepcorrectError: the checksum differs; nothing is written.
+    """
+    found = hashlib.md5(archive, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DeepcorrectError(f"{URL}: its MD5 is {found}, not {md5}; nothing was unpacked, try again later")
+    aside = root / f"{FOLDER}.partial"
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(aside, filter="data")
+    (aside / FOLDER).replace(root / FOLDER)
+    aside.rmdir()
+
+
+def _load(path: Path) -> dict[Any, Any]:
+    if not path.is_file():
+        raise DeepcorrectError(
+            f"{path}: missing; point --root at the folder that holds {FOLDER}, or run "
+            f"'deepcorrect data cifar100 --root DIR --download'"
+        )
+    try:
+        with path.open("rb") as file:
+            content = _CifarUnpickler(file, encoding="bytes").load()
+    except Exception as error:
+        raise DeepcorrectError(f"{path}: not a sound CIFAR-100 file ({error}); download it again") from error
+    if not isinstance(content, dict):
+        raise DeepcorrectError(f"{path}: not a CIFAR-100 file (no dictionary inside)")
+    return content
+
+
+def _field(path: Path, content: dict[Any, Any], name: str) -> Any:
+    for key in (name.encode(), name):
+        if key in content:
+            return content[key]
+    raise DeepcorrectError(f"{path}: not a CIFAR-100 file ({name} is missing)")
+
+
+def _read_images(path: Path, classes: int) -> ImageSet:
+    content = _load(path)
+    data = np.asarray(_field(path, content, "data"))
+    labels = np.asarray(_field(path, content, "fine_labels"))
+    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072 or labels.shape != (len(data),) or not len(data):
+        raise DeepcorrectError(f"{path}: {data.shape} data with {labels.shape} labels is not CIFAR-100")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DeepcorrectError(f"{path}: label {labels.max()} lies outside the {classes} classes of the meta file")
+    images = torch.from_numpy(data.reshape(-1, 3, 32, 32).copy())
+    return ImageSet.whole(images, torch.from_numpy(labels.astype(np.int64)))
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name

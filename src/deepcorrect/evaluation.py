@@ -1,0 +1,117 @@
+"""How well a network does at every level of a distortion: top-1, top-5, each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions import Distortion
+from deepcorrect.loading import batches
+from deepcorrect.runtime import Precision, autocast
+
+Progress = Callable[[int], None]
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies over the levels of one distortion, the clean level first.
+
+    Attributes:
+        distortion: its name.
+        levels: severities; ``levels[0]`` is 0, the clean images.
+        top1: share of images whose true class is predicted, a level each.
+        top5: share whose true class is among the five most likely (of fewer classes: among all).
+        per_class: top-1 by level and class; NaN for a class without images.
+        images: how many images each level was measured on.
+    """
+
+    distortion: str
+    levels: tuple[float, ...]
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+    per_class: tuple[tuple[float, ...], ...]
+    images: int
+
+    @property
+    def mean_top1(self) -> float:
+        """Mean over all levels, the clean one included ("Avg" in the paper's tables)."""
+        return sum(self.top1) / len(self.top1)
+
+    @property
+    def mean_top5(self) -> float:
+        """Mean top-5 over all levels."""
+        return sum(self.top5) / len(self.top5)
+
+
+@torch.inference_mode()
+def top_classes(
+    model: nn.Module,
+    images: ImageSet,
+    distortion: Distortion,
+    level: float,
+    *,
+    count: int = 5,
+    seed: int = 0,
+    device: torch.device | None = None,
+    precision: Precision = "fp32",
+    batch_size: int = EVALUATION_BATCH,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The most likely classes of every image at one level, (N, count), most likely first; the model must be in eval mode."""
+    device = device or torch.device("cpu")
+    found = []
+    for batch in batches(images, batch_size, device):
+        distorted = distortion.at(batch.images, level, batch.indices, seed)
+        with autocast(device, precision):
+            logits = model(distorted.contiguous(memory_format=torch.channels_last))
+        found.append(logits.float().topk(min(count, logits.shape[1]), dim=1).indices.cpu())
+        if progress is not None:
+            progress(len(batch.labels))
+    return torch.cat(found)
+
+
+def evaluate(
+    model: nn.Module,
+    images: ImageSet,
+    distortion: Distortion,
+    levels: Sequence[float],
+    *,
+    classes: int,
+    seed: int = 0,
+    device: torch.device | None = None,
+    precision: Precision = "fp32",
+    batch_size: int = EVALUATION_BATCH,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4).
+
+    Args:
+        model: takes images (B, C, H, W) in [0, 1], returns logits (B, classes). It is put into eval mode.
+        images: test images.
+        distortion: what ruins them.
+        levels: severities above 0; the clean level is added in front.
+        classes: how many classes the labels may name.
+        seed: of the evaluation noise.
+        progress: called with the number of images done since its last call.
+    """
+    model.eval()
+    everything = (0.0, *(float(level) for level in levels))
+    top1, top5, per_class = [], [], []
+    labels = images.labels.cpu()
+    for level in everything:
+        found = top_classes(
+            model, images, distortion, level,
+            seed=seed, device=device, precision=precision, batch_size=batch_size, progress=progress,
+        )  # fmt: skip
+        hits = found == labels[:, None]
+        top1.append(hits[:, 0].float().mean().item())
+        top5.append(hits.any(1).float().mean().item())
+        counts = torch.bincount(labels, minlength=classes)
+        right = torch.bincount(labels[hits[:, 0]], minlength=classes)
+        per_class.append(tuple((right / counts).tolist()))
+    return Evaluation(distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images))

@@ -1,0 +1,120 @@
+"""The layers of a network in forward order: which can be corrected, and which batch normalisation follows each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from deepcorrect.errors import DeepcorrectError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or dense layer.
+
+    Attributes:
+        name: as in ``model.get_submodule``.
+        module: the layer itself.
+        norm: name of the batch normalisation that takes its output directly, if one does.
+        output_shape: of one image, (C, H, W) or (C,).
+    """
+
+    name: str
+    module: nn.Conv2d | nn.Linear
+    norm: str | None
+    output_shape: tuple[int, ...]
+
+    @property
+    def filters(self) -> int:
+        """Output channels."""
+        return self.output_shape[0]
+
+    @property
+    def positions(self) -> int:
+        """Output positions, H x W; 1 for a dense layer."""
+        height_width = self.output_shape[1:]
+        return height_width[0] * height_width[1] if len(height_width) == 2 else 1
+
+
+@torch.no_grad()
+def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
+    """Convolutions and dense layers in the order in which a forward pass first reaches them.
+
+    Args:
+        model: in any mode; it is run once in eval mode and put back.
+        example: one batch of images (B, C, H, W), on the model's device.
+    """
+    names = {module: name for name, module in model.named_modules()}
+    outputs: dict[nn.Module, Tensor] = {}
+    order: list[nn.Conv2d | nn.Linear] = []
+    norms: dict[nn.Module, set[nn.Module]] = {}
+
+    def note_output(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        if module not in outputs:
+            order.append(module)
+        outputs[module] = output
+
+    def note_norm(norm: nn.Module, args: tuple[Tensor, ...]) -> None:
+        for layer, output in outputs.items():
+            if output is args[0]:
+                norms.setdefault(layer, set()).add(norm)
+
+    handles: list[RemovableHandle] = []
+    for module in names:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            handles.append(module.register_forward_hook(note_output))
+        elif isinstance(module, nn.BatchNorm2d):
+            handles.append(module.register_forward_pre_hook(note_norm))
+    training = model.training
+    try:
+        model.eval()(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(training)
+    found = []
+    for layer in order:
+        follower = norms.get(layer, set())
+        norm = names[next(iter(follower))] if len(follower) == 1 else None
+        found.append(Layer(names[layer], layer, norm, tuple(outputs[layer].shape[1:])))
+    return found
+
+
+def convolutions(layers: Sequence[Layer]) -> list[Layer]:
+    """Those layers that take correction units.
+
+    Raises:
+        DeepcorrectError: there is none.
+    """
+    found = [layer for layer in layers if isinstance(layer.module, nn.Conv2d)]
+    if not found:
+        raise DeepcorrectError("the network has no torch.nn.Conv2d, so there is nothing to correct; use finetune")
+    return found
+
+
+def named(layers: Sequence[Layer], name: str) -> Layer:
+    """The layer of that name.
+
+    Raises:
+        DeepcorrectError: there is none; the known ones are listed.
+    """
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    raise DeepcorrectError(f"unknown layer {name!r}; the network has {', '.join(layer.name for layer in layers)}")
+
+
+def first(layers: Sequence[Layer], count: int, option: str) -> list[Layer]:
+    """The first ``count`` layers.
+
+    Raises:
+        DeepcorrectError: the network has fewer, or ``count`` is below 1; the message names ``option``.
+    """
+    if not 1 <= count <= len(layers):
+        raise DeepcorrectError(f"{option} {count}: the network has {len(layers)} such layers; give 1 to {len(layers)}")
+    return list(layers[:count])

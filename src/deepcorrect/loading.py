@@ -1,0 +1,95 @@
+"""Batches: small sets stay on the device as uint8; augmentation and distortion happen there, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepcorrect.augmentation import augment
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions import Distortion
+from deepcorrect.recipes import Recipe
+from deepcorrect.seeding import generator
+
+
+class Batch(NamedTuple):
+    """Images (B, C, H, W) in [0, 1], their labels (B,) and their positions in the data set (B,)."""
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+def as_float(images: Tensor) -> Tensor:
+    """uint8 images to float32 in [0, 1], channels last in memory."""
+    return images.to(memory_format=torch.channels_last).float().div_(255)
+
+
+def batches(images: ImageSet, size: int, device: torch.device) -> Iterator[Batch]:
+    """The images in order, ``size`` at a time."""
+    for start in range(0, len(images), size):
+        part = ImageSet(*(tensor[start : start + size].to(device) for tensor in vars(images).values()))
+        yield Batch(as_float(part.images), part.labels, part.indices)
+
+
+def distort_half(images: Tensor, distortion: Distortion, levels: Sequence[float], stream: torch.Generator) -> Tensor:
+    """Distort the first half of a shuffled batch, each image at a level drawn uniformly (section 5.1.1)."""
+    half = len(images) // 2
+    steps = torch.tensor(levels, device=images.device)
+    severity = steps[torch.randint(len(steps), (half,), generator=stream, device=images.device)]
+    return torch.cat([distortion(images[:half], severity, generator=stream), images[half:]])
+
+
+class TrainingBatches:
+    """The shuffled, augmented and half distorted batches of one epoch after another.
+
+    What a step sees depends on (seed, epoch, step) alone, so that an interrupted training continues as if it had not been.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        recipe: Recipe,
+        *,
+        distortion: Distortion | None,
+        levels: Sequence[float],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._images = images.to(device)
+        self._recipe = recipe
+        self._distortion = distortion
+        self._levels = tuple(levels)
+        self._seed = seed
+        self._device = device
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch, the last of a pass no smaller than its share."""
+        return self._recipe.passes * self._steps_per_pass
+
+    @property
+    def _steps_per_pass(self) -> int:
+        return -(-len(self._images) // self._recipe.batch_size)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(images, labels) of each step of epoch ``number``."""
+        for passing in range(self._recipe.passes):
+            order = torch.randperm(len(self._images), generator=generator(self._seed, number, passing))
+            for step, positions in enumerate(order.to(self._device).tensor_split(self._steps_per_pass)):
+                stream = generator(self._seed, number, passing, step, device=self._device)
+                yield self._prepare(positions, stream), self._images.labels[positions]
+
+    def _prepare(self, positions: Tensor, stream: torch.Generator) -> Tensor:
+        recipe = self._recipe
+        images = as_float(self._images.images[positions])
+        if recipe.flip or recipe.shift or recipe.rotation:
+            images = augment(
+                images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream
+            )
+        if self._distortion is not None:
+            images = distort_half(images, self._distortion, self._levels, stream)
+        return images.contiguous(memory_format=torch.channels_last)

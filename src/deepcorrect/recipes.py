@@ -1,0 +1,108 @@
+"""Training recipes as data: as published (``paper``) and short (``fast``), for each of three tasks.
+
+A TOML file with some of these fields is a recipe too: ``--recipe my.toml``. ``base = "fast"`` in it names the recipe that
+gives the other fields.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.runtime import Precision
+
+Task = Literal["baseline", "finetune", "correct"]
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training, except data, network, distortion and seed.
+
+    The learning rate either falls tenfold at ``milestones`` (epochs) or, without milestones, follows one cycle: linearly up
+    to ``rate`` over the first ``warmup`` share of the steps, then along a cosine down to zero.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1)
+    passes: int = Field(1, ge=1, description="times an epoch goes through the training images")
+    batch_size: int = Field(250, ge=2)
+    rate: float = Field(gt=0, description="initial learning rate, or the peak of one cycle")
+    milestones: tuple[int, ...] = ()
+    warmup: float = Field(0.2, ge=0, lt=1)
+    first_epoch_rate: float | None = Field(None, gt=0, description="for more than four corrected layers")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    l1: float = Field(0.0, ge=0, description="penalty on the weights of correction units")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    flip: bool = True
+    shift: float = Field(0.0, ge=0, lt=1)
+    rotation: float = Field(0.0, ge=0, le=180)
+    validate_images: int | None = Field(None, ge=1, description="validation images used each epoch; all when absent")
+    precision: Precision = "fp32"
+
+    def rate_at(self, step: int, steps_per_epoch: int, corrected_layers: int = 0) -> float:
+        """The learning rate of a step, counted from 0 over the whole training."""
+        epoch = step // steps_per_epoch
+        if self.first_epoch_rate is not None and epoch == 0 and corrected_layers > 4:
+            return self.first_epoch_rate
+        if self.milestones:
+            return self.rate * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
+        total = self.epochs * steps_per_epoch
+        rise = self.warmup * total
+        if step < rise:
+            return self.rate * (step + 1) / (rise + 1)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))
+
+
+_PUBLISHED = {"epochs": 40, "passes": 2, "milestones": (10, 20, 30), "shift": 0.15, "rotation": 20.0}
+_SHORT = {"epochs": 3, "shift": 0.125, "precision": "bf16", "validate_images": 1000}
+_RECIPES: dict[Task, dict[str, Recipe]] = {
+    "baseline": {
+        "paper": Recipe(epochs=350, rate=0.1, milestones=(200, 250, 300), weight_decay=1e-3, shift=0.15),
+        "fast": Recipe(
+            epochs=22, rate=0.2, weight_decay=5e-4, label_smoothing=0.1, shift=0.125, precision="bf16"
+        ),
+    },
+    "finetune": {
+        "paper": Recipe(rate=0.01, **_PUBLISHED),
+        "fast": Recipe(rate=0.01, **_SHORT),
+    },
+    "correct": {
+        "paper": Recipe(rate=0.1, l1=1e-5, first_epoch_rate=0.01, **_PUBLISHED),
+        "fast": Recipe(rate=0.1, l1=1e-5, **_SHORT),
+    },
+}
+
+
+def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
+    """A recipe by name or from a TOML file; ``changes`` that are not None replace single fields.
+
+    Raises:
+        DeepcorrectError: unknown name, unreadable file, or a field out of range.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    base = spec
+    if spec.endswith(".toml"):
+        content = _read(Path(spec))
+        base = str(content.pop("base", "fast"))
+        given = content | given
+    if base not in _RECIPES[task]:
+        raise DeepcorrectError(f"--recipe {spec}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file")
+    try:
+        return Recipe.model_validate(_RECIPES[task][base].model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DeepcorrectError(f"--recipe {spec}: {where}: {first['msg']}") from None
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise DeepcorrectError(f"--recipe {path}: cannot be read ({error})") from None

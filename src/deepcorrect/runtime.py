@@ -1,0 +1,76 @@
+"""The machine: which device, which precision, and memory that is kept instead of returned."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from deepcorrect.errors import DeepcorrectError
+
+Precision = Literal["fp32", "bf16"]
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        DeepcorrectError: the named device is unknown or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeepcorrectError(f"--device {name}: unknown device; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeepcorrectError(f"--device {name}: no CUDA GPU is available here; use --device cpu or --device auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeepcorrectError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s)")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeepcorrectError(f"--device {name}: MPS is not available here; use --device cpu or --device auto")
+    return device
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """bf16 autocast, or nothing for fp32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory it frees (glibc only; elsewhere nothing happens).
+
+    glibc maps every large block afresh and hands it back at once, so that each activation of each step is paid for in
+    page faults: a quarter to a third of a training step on a CPU.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, top_pad, mmap_max = -1, -2, -4
+    libc = ctypes.CDLL(None)
+    for option, value in ((mmap_max, 0), (trim_threshold, -1), (top_pad, 256 << 20)):
+        libc.mallopt(option, value)
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Processor, threads and accelerator, for a run's provenance."""
+    described: dict[str, str | int] = {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+    }
+    if torch.cuda.is_available():
+        described["gpu"] = torch.cuda.get_device_name()
+    return described
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,186 @@
+"""One training loop: for a baseline, for Finetune-k, for correction units and the ``c`` variants (Equation 5, section 5.1).
+
+What is trained is a module (a network, or the parts that a correction owns); what is run is the network around it. Only the
+trained module is put into training mode, so frozen batch normalisations keep their statistics.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.evaluation import evaluate
+from deepcorrect.loading import TrainingBatches
+from deepcorrect.recipes import Recipe
+from deepcorrect.runtime import autocast
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch came to: mean training loss, learning rate at its end, validation top-1 by level, speed."""
+
+    epoch: int
+    loss: float
+    rate: float
+    validation_top1: tuple[float, ...]
+    images_per_second: float
+    seconds: float
+
+    @property
+    def validation_mean(self) -> float:
+        """Mean over the levels; the epoch where it is highest gives the final weights."""
+        return sum(self.validation_top1) / len(self.validation_top1)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Where a caller shows progress: after every step (images done) and after every epoch."""
+
+    on_step: Callable[[int], None] = lambda images: None
+    on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
+
+
+def train(
+    network: nn.Module,
+    trained: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    *,
+    distortion: Distortion | None,
+    levels: Sequence[float],
+    seed: int = 0,
+    device: torch.device | None = None,
+    corrected_layers: int = 0,
+    penalized: Sequence[nn.Parameter] = (),
+    checkpoint: Path | None = None,
+    callbacks: Callbacks | None = None,
+) -> list[EpochMetrics]:
+    """Train in place and leave the weights of the epoch that was best on the validation images.
+
+    Args:
+        network: takes images (B, C, H, W) in [0, 1], returns logits.
+        trained: the module whose parameters are trained, the network itself or a part of it.
+        data: its training images are trained on, its validation images choose the epoch.
+        recipe: epochs, rates, batch size, augmentation, precision.
+        distortion: what half of each batch suffers; None trains on clean images.
+        levels: severities to draw from, and to validate at (with the clean level).
+        corrected_layers: how many layers have correction units (a recipe may start gently from five on).
+        penalized: weights under the recipe's l1 penalty.
+        checkpoint: file that is written after every epoch and continued from when it is there.
+
+    Returns:
+        One record an epoch.
+
+    Raises:
+        DeepcorrectError: the loss is not finite.
+    """
+    device = device or torch.device("cpu")
+    callbacks = callbacks or Callbacks()
+    source = TrainingBatches(data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device)
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(
+        parameters, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )  # fmt: skip
+    state = _State.restore(checkpoint, trained, optimizer)
+    for epoch in range(len(state.history), recipe.epochs):
+        started = time.perf_counter()
+        network.eval()
+        trained.train()
+        losses = torch.zeros((), device=device)
+        seen = 0
+        for step, (images, labels) in enumerate(source.epoch(epoch)):
+            position = epoch * source.steps_per_epoch + step
+            rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with autocast(device, recipe.precision):
+                logits = network(images)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            _require_finite(loss, position, rate)
+            if recipe.l1 and penalized:
+                loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses += loss.detach() * len(labels)
+            seen += len(labels)
+            callbacks.on_step(len(labels))
+        seconds = time.perf_counter() - started
+        validation = data.validation
+        if recipe.validate_images is not None:
+            validation = validation.balanced(recipe.validate_images, seed)
+        measured = evaluate(
+            network, validation, distortion or _IDENTITY, levels if distortion else (),
+            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision,
+        )  # fmt: skip
+        metrics = EpochMetrics(epoch + 1, losses.item() / seen, rate, measured.top1, seen / seconds, seconds)
+        state.add(metrics, trained)
+        if checkpoint is not None:
+            state.save(checkpoint, trained, optimizer)
+        callbacks.on_epoch(metrics)
+    trained.load_state_dict(state.best)
+    network.eval()
+    return state.history
+
+
+_IDENTITY = Distortion("none", lambda images, severity: images, {})
+
+
+def _require_finite(loss: Tensor, step: int, rate: float) -> None:
+    if not math.isfinite(loss.item()):
+        raise DeepcorrectError(
+            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate, "
+            "or --precision fp32"
+        )
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside the trained module and the optimizer."""
+
+    history: list[EpochMetrics]
+    best: dict[str, Tensor]
+
+    @classmethod
+    def restore(cls, path: Path | None, trained: nn.Module, optimizer: torch.optim.Optimizer) -> _State:
+        if path is None or not path.exists():
+            return cls([], {})
+        try:
+            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise DeepcorrectError(f"{path}: not a sound checkpoint ({error}); delete it to start again") from error
+        trained.load_state_dict(saved["trained"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history = [EpochMetrics(**{**entry, "validation_top1": tuple(entry["validation_top1"])}) for entry in saved["history"]]
+        return cls(history, saved["best"])
+
+    def add(self, metrics: EpochMetrics, trained: nn.Module) -> None:
+        if not self.history or metrics.validation_mean >= max(past.validation_mean for past in self.history):
+            self.best = {name: value.detach().clone() for name, value in trained.state_dict().items()}
+        self.history.append(metrics)
+
+    def save(self, path: Path, trained: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        partial = path.with_name(path.name + ".partial")
+        torch.save(
+            {
+                "trained": trained.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "history": [asdict(metrics) for metrics in self.history],
+                "best": self.best,
+            },
+            partial,
+        )
+        os.replace(partial, path)
