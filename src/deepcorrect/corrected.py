@@ -14,18 +14,37 @@ from torch import Tensor, nn
 from deepcorrect.units import CorrectionUnit, UnitShape
 
 
-class _Reorder(torch.autograd.Function):
-    """Put channels into another order; the gradient goes back by the inverse order, with nothing scattered."""
+def _pick(outputs: Tensor, channels: Tensor) -> Tensor:
+    """``outputs[:, channels]``, channels last in memory.
+
+    On a CPU a 1x1 convolution with ones in the right places copies the same numbers several times faster than indexing.
+    """
+    if outputs.device.type != "cpu":
+        return outputs.index_select(1, channels).contiguous(memory_format=torch.channels_last)
+    ones = torch.eye(outputs.shape[1], dtype=outputs.dtype)[channels]
+    return F.conv2d(outputs, ones[:, :, None, None])
+
+
+class _Merge(torch.autograd.Function):
+    """Lay corrected and remaining channels into the network's order; gradients are picked, never scattered."""
 
     @staticmethod
-    def forward(ctx: Any, channels: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return channels.index_select(1, order)
+    def forward(ctx: Any, corrected: Tensor, rest: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        ctx.corrected = corrected.shape[1]
+        return _pick(torch.cat([corrected, rest], 1), inverse)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return gradients[0].index_select(1, inverse), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (order,) = ctx.saved_tensors
+        chosen, rest = order[: ctx.corrected], order[ctx.corrected :]
+        needs_chosen, needs_rest = ctx.needs_input_grad[:2]
+        return (
+            _pick(gradients[0], chosen) if needs_chosen else None,
+            _pick(gradients[0], rest) if needs_rest else None,
+            None,
+            None,
+        )
 
 
 class Adapter(nn.Module):
@@ -76,8 +95,8 @@ class CorrectedConv2d(nn.Module):
         corrected: Tensor = self.adapter.unit(chosen)
         if self.adapter.norm is not None:
             corrected = self.adapter.norm(corrected)
-        reordered: Tensor = _Reorder.apply(torch.cat([corrected, rest], 1), self.inverse, self.order)
-        return reordered
+        merged: Tensor = _Merge.apply(corrected, rest, self.order, self.inverse)
+        return merged
 
     def _split(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of the corrected filters, not normalised, and of the rest, normalised."""
@@ -85,9 +104,9 @@ class CorrectedConv2d(nn.Module):
         scale, shift = self._norm_as_affine()
         chosen, rest = self.order[: self.corrected], self.order[self.corrected :]
         if base.groups > 1:
-            outputs = _Reorder.apply(base(images), self.order, self.inverse)
-            remaining = outputs[:, self.corrected :] * scale[rest].view(-1, 1, 1) + shift[rest].view(-1, 1, 1)
-            return outputs[:, : self.corrected], remaining
+            outputs = base(images)
+            remaining = outputs[:, rest] * scale[rest].view(-1, 1, 1) + shift[rest].view(-1, 1, 1)
+            return outputs[:, chosen], remaining
         bias = torch.zeros_like(shift) if base.bias is None else base.bias
         weight = base.weight[rest] * scale[rest].view(-1, 1, 1, 1)
         return (

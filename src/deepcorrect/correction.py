@@ -14,21 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deepcorrect.corrected import Adapter, CorrectedConv2d, Retrained
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import write_tensors
 from deepcorrect.layers import Layer, convolutions, find_layers, named
 from deepcorrect.seeding import generator
+from deepcorrect.shipped import shipped_correction, shipped_names
 from deepcorrect.units import unit_shape
 
 _KEY = "deepcorrect"
@@ -38,6 +39,7 @@ class Plan(BaseModel):
     """What a correction changes.
 
     Attributes:
+        distortion: name of the distortion that it is trained against.
         filters: corrected filters of each layer, ``{layer: (filter, ...)}``.
         unit: named shape of the correction units (see ``deepcorrect.units``).
         batch_norm: whether units have batch normalisation.
@@ -46,6 +48,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    distortion: str
     filters: dict[str, tuple[int, ...]] = {}
     unit: str = "cifar"
     batch_norm: bool = True
@@ -97,7 +100,7 @@ class Correction(nn.Module):
     def _put(self, old: nn.Module, new: nn.Module) -> None:
         """Replace a module wherever the network refers to it."""
         for parent in list(self._host.modules()):
-            if parent is new:
+            if isinstance(parent, CorrectedConv2d | Retrained):
                 continue
             for name, child in parent.named_children():
                 if child is old:
@@ -186,7 +189,8 @@ def load_correction(path: Path, model: nn.Module, example: Tensor) -> Correction
     Raises:
         DeepcorrectError: the file is missing or unsound, or belongs to another network; the message says in what they differ.
     """
-    plan, expected = read_header(path)
+    plan = read_header(path)
+    expected = _header(path)["fingerprint"]
     found = fingerprint(model)
     try:
         correction = attach(model, plan, example)
@@ -209,15 +213,44 @@ def load_correction(path: Path, model: nn.Module, example: Tensor) -> Correction
     return correction
 
 
-def read_header(path: Path) -> tuple[Plan, str]:
-    """The plan of a saved correction and the fingerprint of its network."""
+def find_correction(spec: str) -> Path:
+    """The file of a correction: a shipped name, a file, or a run folder of ``correct`` or ``finetune``.
+
+    Raises:
+        DeepcorrectError: nothing of that name.
+    """
+    path = shipped_correction(spec)
+    if path is not None:
+        return path
+    path = Path(spec)
+    if path.is_dir():
+        path = path / "correction.safetensors"
+    if not path.is_file():
+        known = ", ".join(shipped_names("corrections")) or "none"
+        raise DeepcorrectError(f"--correction {spec}: no such file or run folder, and not shipped (shipped: {known})")
+    return path
+
+
+def read_header(path: Path) -> Plan:
+    """The plan of a saved correction.
+
+    Raises:
+        DeepcorrectError: not a correction.
+    """
+    try:
+        return Plan.model_validate(_header(path)["plan"])
+    except ValidationError as error:
+        raise DeepcorrectError(f"{path}: its plan is unsound ({error.error_count()} fields are wrong)") from None
+
+
+def _header(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DeepcorrectError(f"{path}: no such correction file")
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
-        return Plan.model_validate(header["plan"]), str(header["fingerprint"])
-    except (SafetensorError, KeyError, ValueError, ValidationError):
+            header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+        return {"plan": header["plan"], "fingerprint": header["fingerprint"]}
+    except (SafetensorError, KeyError, TypeError, ValueError):
         raise DeepcorrectError(f"{path}: not a correction saved by deepcorrect, or cut short") from None
 
 
@@ -229,17 +262,6 @@ def fingerprint(model: nn.Module) -> str:
             digest.update(f"{name}{tuple(value.shape)}".encode())
             digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], *, half: bool, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file aside and rename it into place."""
-    stored = {
-        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
-        for name, value in tensors.items()
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file(stored, partial, metadata=metadata)
-    os.replace(partial, path)
 
 
 def _check(plan: Plan, layers: Sequence[Layer]) -> None:

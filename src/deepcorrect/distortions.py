@@ -165,6 +165,23 @@ def get_distortion(spec: str | Distortion) -> Distortion:
     return _REGISTRY[name]
 
 
+def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tuple[float, ...]:
+    """Severities from ``0.5,1,2`` or the name of a ladder; those of the data's own ``ladder`` when None.
+
+    Raises:
+        DeepcorrectError: neither numbers above 0 nor a ladder.
+    """
+    if given is None or not given[:1].isdigit():
+        return distortion.levels(given or ladder)
+    try:
+        levels = tuple(float(level) for level in given.split(","))
+    except ValueError:
+        levels = (0.0,)
+    if min(levels) <= 0:
+        raise DeepcorrectError(f"--levels {given}: give numbers above 0, separated by commas; clean images are always measured")
+    return levels
+
+
 register(
     "blur",
     ladders={"cifar": (0.5, 1, 1.5, 2, 2.5, 3), "imagenet": (1, 2, 3, 4, 5, 6), "digits": (0.4, 0.6, 0.8, 1, 1.2, 1.4)},

@@ -109,12 +109,17 @@ def named(layers: Sequence[Layer], name: str) -> Layer:
     raise DeepcorrectError(f"unknown layer {name!r}; the network has {', '.join(layer.name for layer in layers)}")
 
 
-def first(layers: Sequence[Layer], count: int, option: str) -> list[Layer]:
-    """The first ``count`` layers.
+def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
+    """Layers from an option: ``3`` (the first three), ``all``, or names separated by commas.
 
     Raises:
-        DeepcorrectError: the network has fewer, or ``count`` is below 1; the message names ``option``.
+        DeepcorrectError: there are fewer, or none of that name.
     """
-    if not 1 <= count <= len(layers):
-        raise DeepcorrectError(f"{option} {count}: the network has {len(layers)} such layers; give 1 to {len(layers)}")
-    return list(layers[:count])
+    if given == "all":
+        return list(layers)
+    if not given.isdigit():
+        wanted = {named(layers, name.strip()).name for name in given.split(",")}
+        return [layer for layer in layers if layer.name in wanted]
+    if not 1 <= int(given) <= len(layers):
+        raise DeepcorrectError(f"--layers {given}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names")
+    return list(layers[: int(given)])

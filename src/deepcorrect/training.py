@@ -7,9 +7,8 @@ trained module is put into training mode, so frozen batch normalisations keep th
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,34 +21,11 @@ from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import evaluate
+from deepcorrect.files import written_aside
 from deepcorrect.loading import TrainingBatches
+from deepcorrect.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.recipes import Recipe
 from deepcorrect.runtime import autocast
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What one epoch came to: mean training loss, learning rate at its end, validation top-1 by level, speed."""
-
-    epoch: int
-    loss: float
-    rate: float
-    validation_top1: tuple[float, ...]
-    images_per_second: float
-    seconds: float
-
-    @property
-    def validation_mean(self) -> float:
-        """Mean over the levels; the epoch where it is highest gives the final weights."""
-        return sum(self.validation_top1) / len(self.validation_top1)
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Where a caller shows progress: after every step (images done) and after every epoch."""
-
-    on_step: Callable[[int], None] = lambda images: None
-    on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None
 
 
 def train(
@@ -65,7 +41,7 @@ def train(
     corrected_layers: int = 0,
     penalized: Sequence[nn.Parameter] = (),
     checkpoint: Path | None = None,
-    callbacks: Callbacks | None = None,
+    reporter: Reporter | None = None,
 ) -> list[EpochMetrics]:
     """Train in place and leave the weights of the epoch that was best on the validation images.
 
@@ -79,6 +55,7 @@ def train(
         corrected_layers: how many layers have correction units (a recipe may start gently from five on).
         penalized: weights under the recipe's l1 penalty.
         checkpoint: file that is written after every epoch and continued from when it is there.
+        reporter: told of every batch and epoch.
 
     Returns:
         One record an epoch.
@@ -87,7 +64,7 @@ def train(
         DeepcorrectError: the loss is not finite.
     """
     device = device or torch.device("cpu")
-    callbacks = callbacks or Callbacks()
+    reporter = reporter or Silent()
     source = TrainingBatches(data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device)
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(
@@ -95,6 +72,7 @@ def train(
         weight_decay=recipe.weight_decay,
     )  # fmt: skip
     state = _State.restore(checkpoint, trained, optimizer)
+    reporter.advance(len(state.history) * recipe.passes * len(data.train))
     for epoch in range(len(state.history), recipe.epochs):
         started = time.perf_counter()
         network.eval()
@@ -117,7 +95,7 @@ def train(
             optimizer.zero_grad()
             losses += loss.detach() * len(labels)
             seen += len(labels)
-            callbacks.on_step(len(labels))
+            reporter.advance(len(labels))
         seconds = time.perf_counter() - started
         validation = data.validation
         if recipe.validate_images is not None:
@@ -130,7 +108,7 @@ def train(
         state.add(metrics, trained)
         if checkpoint is not None:
             state.save(checkpoint, trained, optimizer)
-        callbacks.on_epoch(metrics)
+        reporter.epochs(state.history)
     trained.load_state_dict(state.best)
     network.eval()
     return state.history
@@ -173,14 +151,11 @@ class _State:
         self.history.append(metrics)
 
     def save(self, path: Path, trained: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        partial = path.with_name(path.name + ".partial")
-        torch.save(
-            {
-                "trained": trained.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "history": [asdict(metrics) for metrics in self.history],
-                "best": self.best,
-            },
-            partial,
-        )
-        os.replace(partial, path)
+        state = {
+            "trained": trained.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": [asdict(metrics) for metrics in self.history],
+            "best": self.best,
+        }
+        with written_aside(path) as partial:
+            torch.save(state, partial)

@@ -1,0 +1,83 @@
+"""What a person sees in the terminal: progress bars on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deepcorrect.priority import Ranking
+from deepcorrect.progress import EpochMetrics
+from deepcorrect.results import Record
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """A progress bar a stage, and a line for each training epoch, on standard error."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(), console=errors,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def stage(self, name: str, total: int) -> None:
+        """A new bar."""
+        self._task = self._bars.add_task(name, total=total)
+
+    def advance(self, steps: int) -> None:
+        """Move the newest bar."""
+        if self._task is not None:
+            self._bars.advance(self._task, steps)
+
+    def epochs(self, history: Sequence[EpochMetrics]) -> None:
+        """One line for the last epoch."""
+        last = history[-1]
+        errors.print(
+            f"epoch {last.epoch}: loss {last.loss:.4f}, validation {last.validation_mean:.4f} "
+            f"(clean {last.validation_top1[0]:.4f}), {last.images_per_second:.0f} images/s"
+        )
+
+
+def show_records(records: Sequence[Record]) -> None:
+    """A table a distortion, like the paper's Tables 3 and 4."""
+    console = Console(width=None if Console().is_terminal else 140)
+    for distortion in dict.fromkeys(record.distortion for record in records):
+        shown = [record for record in records if record.distortion == distortion]
+        table = Table(title=f"Top-1 accuracy under {distortion} ({shown[0].images:,} test images)", title_justify="left")
+        table.add_column("Network")
+        for level in shown[0].levels:
+            table.add_column("clean" if level == 0 else f"{level:g}", justify="right")
+        for heading in ("Avg", "Trainable", "MACs (M)"):
+            table.add_column(heading, justify="right")
+        for record in shown:
+            accuracies = [f"{value:.4f}" for value in (*record.top1, record.mean_top1)]
+            cost = f"{record.multiply_accumulates / 1e6:,.1f}"
+            table.add_row(record.name, *accuracies, f"{record.trainable_parameters:,}", cost)
+        console.print(table)
+
+
+def show_ranking(ranking: Ranking, shown: int = 10) -> None:
+    """The most susceptible filters of each layer with their priorities."""
+    table = Table(title=f"Correction priority under {ranking.distortion} ({ranking.images:,} images a level)", title_justify="left")
+    table.add_column("Layer")
+    table.add_column("Filters", justify="right")
+    table.add_column(f"Most susceptible {shown}: filter (gain in top-1)")
+    for layer, scores in ranking.scores.items():
+        first = ", ".join(f"{filter_} ({scores[filter_]:+.4f})" for filter_ in ranking.local(layer)[:shown])
+        table.add_row(layer, str(len(scores)), first)
+    Console(width=None if Console().is_terminal else 140).print(table)

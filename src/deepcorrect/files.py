@@ -1,0 +1,79 @@
+"""Files that are never half there: written aside, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from deepcorrect.errors import DeepcorrectError
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it takes ``path``'s place at the end of the context, or vanishes if writing fails.
+
+    Raises:
+        DeepcorrectError: it cannot be written, for instance because the disk is full.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise DeepcorrectError(f"{path}: cannot be written ({error}); free some space, or choose another --out") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with written_aside(path) as partial:
+        partial.write_text(text)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        DeepcorrectError: it cannot be read, or is none.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DeepcorrectError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise DeepcorrectError(f"{path}: not a JSON object")
+    return content
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, half: bool = False, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file, floating-point numbers in half precision if asked to."""
+    stored = {
+        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
+        for name, value in tensors.items()
+    }
+    with written_aside(path) as partial:
+        save_file(stored, partial, metadata=metadata)
+
+
+@torch.no_grad()
+def round_to_half(module: nn.Module) -> None:
+    """Round a module's numbers to what half precision keeps, so that what is measured is what is saved."""
+    for value in module.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())

@@ -1,0 +1,267 @@
+"""The whole job: train a baseline, assess it, rank its filters, correct or fine-tune it, measure what came of it.
+
+A ``Job`` is a network with its data, device and seed. Given a run folder, each finished stage is saved there and a stage
+that is saved already is skipped, so that the same call continues an interrupted run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.correction import Correction, Plan, attach
+from deepcorrect.cost import count_parameters, multiply_accumulates
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.evaluation import Evaluation, evaluate
+from deepcorrect.files import round_to_half, write_tensors
+from deepcorrect.layers import Layer, convolutions, find_layers
+from deepcorrect.loading import as_float
+from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.progress import Reporter, Silent
+from deepcorrect.recipes import Recipe
+from deepcorrect.results import Record, Run
+from deepcorrect.runtime import Precision
+from deepcorrect.samples import Samples
+from deepcorrect.training import train
+from deepcorrect.units import unit_shape
+
+
+@dataclass
+class Job:
+    """A network and what it is measured on.
+
+    Attributes:
+        model: takes images (B, C, H, W) in [0, 1], returns logits; moved to ``device``.
+        data: training, validation and test images.
+        device, precision: of evaluation and ranking; a recipe has its own precision.
+        seed: of noise, choice of images, initial weights and training.
+        run: where stages are saved; nothing is, without it.
+
+    Raises:
+        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
+    """
+
+    model: nn.Module
+    data: Dataset
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "fp32"
+    seed: int = 0
+    run: Run | None = None
+    reporter: Reporter = field(default_factory=Silent)
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.eval()
+        check_fits(self.model, self.data, self.example)
+
+    @property
+    def example(self) -> Tensor:
+        """Two test images, (2, C, H, W) in [0, 1], on the device."""
+        return as_float(self.data.test.images[:2].to(self.device))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The network's layers in forward order."""
+        return find_layers(self.model, self.example)
+
+
+def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
+    """Refuse a network that cannot classify this data.
+
+    Raises:
+        DeepcorrectError: it does not take such images, returns no logits, or has fewer outputs than there are classes.
+    """
+    shape = "x".join(str(size) for size in example.shape[1:])
+    try:
+        with torch.no_grad():
+            logits = model(example)
+    except RuntimeError as error:
+        raise DeepcorrectError(
+            f"the network does not take the {shape} images of {data.name}: {str(error).splitlines()[0]}; "
+            "bring a folder's images to its size with --size (and --grey)"
+        ) from None
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
+    if logits.shape[1] < len(data.classes):
+        raise DeepcorrectError(
+            f"{data.name} has {len(data.classes)} classes, the network only {logits.shape[1]} outputs: label "
+            f"{logits.shape[1]} ({data.classes[logits.shape[1]]}) lies outside; use data of the network's own classes"
+        )
+
+
+def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
+    """Evaluate the network as it now stands on the test images (clean and at every level)."""
+    job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
+    found = evaluate(
+        job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
+        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+    )  # fmt: skip
+    return _record(job, name, found, trainable)
+
+
+def assess(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]]) -> list[Record]:
+    """How bad is it: the network as it is, under each distortion."""
+    total = count_parameters(job.model.parameters())
+    return [measure(job, "baseline", distortion, levels, total) for distortion, levels in ladders]
+
+
+def rank(
+    job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[Layer], *, images: int
+) -> Ranking:
+    """Which filters: their correction priorities on validation images, from the run folder if it has them.
+
+    Args:
+        images: how many, drawn evenly over the classes.
+    """
+    if job.run is not None and job.run.file("ranking.json").exists():
+        return Ranking.load(job.run.file("ranking.json"))
+    chosen = job.data.validation.balanced(images, job.seed)
+    job.reporter.stage("rank filters", sum(layer.filters for layer in layers) * len(levels) * len(chosen))
+    ranking = rank_filters(
+        job.model, chosen, distortion, levels, layers=layers,
+        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+    )  # fmt: skip
+    if job.run is not None:
+        ranking.save(job.run.file("ranking.json"))
+    return ranking
+
+
+@dataclass(frozen=True)
+class CorrectionOptions:
+    """What ``correct`` builds.
+
+    Attributes:
+        layers: names of the corrected layers.
+        shares: share of the filters of each, in (0, 1].
+        ranking: the most susceptible of each layer by itself, or as many of all layers together.
+        images: how many images the filters are ranked on.
+        unit, batch_norm: shape of the correction units.
+        retrained: layers that are also trained on (the last three in the paper's ``c`` variants).
+    """
+
+    layers: tuple[str, ...]
+    shares: tuple[float, ...]
+    ranking: Literal["local", "global"] = "local"
+    images: int = 1000
+    unit: str = "cifar"
+    batch_norm: bool = True
+    retrained: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As in the paper's tables: ``deepcorr-3``, with a c where layers are trained on."""
+        return f"deepcorr-{len(self.layers)}{'c' if self.retrained else ''}"
+
+
+def check_options(job: Job, options: CorrectionOptions) -> None:
+    """Refuse options that the network cannot fulfil, before any work is done.
+
+    Raises:
+        DeepcorrectError: a share outside (0, 1] or of no filter, an unknown unit, a layer both corrected and retrained.
+    """
+    filters = {layer.name: layer.filters for layer in convolutions(job.layers)}
+    for layer, share in zip(options.layers, options.shares, strict=True):
+        count_of_share(share, filters[layer], layer)
+    unit_shape(options.unit, 1, 1)
+    both = set(options.layers) & set(options.retrained)
+    if both:
+        raise DeepcorrectError(f"layer {min(both)} cannot be corrected and retrained at once; lower --layers or --retrain-last")
+
+
+def correct(
+    job: Job, distortion: Distortion, levels: Sequence[float], options: CorrectionOptions, recipe: Recipe, *, half: bool = False
+) -> tuple[Correction, list[Record]]:
+    """Rank, choose, attach, train and measure: the correction, left attached, and the records without and with it."""
+    check_options(job, options)
+    ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
+    shares = dict(zip(options.layers, options.shares, strict=True))
+    baseline = assess(job, [(distortion, levels)])
+    ranking = rank(job, distortion, levels, ranked, images=options.images)
+    choose = choose_locally if options.ranking == "local" else choose_globally
+    plan = Plan(
+        distortion=distortion.name, filters=choose(ranking, shares),
+        unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
+    )  # fmt: skip
+    correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
+    return correction, [*baseline, record]
+
+
+def finetune(
+    job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[str], recipe: Recipe, *, half: bool = False
+) -> tuple[Correction, list[Record]]:
+    """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
+    baseline = assess(job, [(distortion, levels)])
+    plan = Plan(distortion=distortion.name, retrained=tuple(layers))
+    name = f"finetune-{len(layers)}"
+    correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half=half)
+    return correction, [*baseline, record]
+
+
+def train_baseline(
+    job: Job, recipe: Recipe, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False
+) -> list[Record]:
+    """Train the whole network on clean images, then assess it."""
+    _train(job, job.model, recipe, None, ())
+    if half:
+        round_to_half(job.model)
+    if job.run is not None:
+        write_tensors(job.run.file("model.safetensors"), job.model.state_dict(), half=half)
+    return assess(job, ladders)
+
+
+def _train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool
+) -> tuple[Correction, Record]:
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples.ask("baseline", job.model)
+    correction = attach(job.model, plan, job.example, seed=job.seed)
+    correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _train(job, correction, recipe, distortion, levels)
+    if half:
+        round_to_half(correction)
+    if job.run is not None:
+        correction.save(job.run.file("correction.safetensors"), half=half)
+    samples.ask(name, job.model)
+    record = measure(job, name, distortion, levels, count_parameters(correction.parameters()))
+    if job.run is not None:
+        job.run.write_json("samples.json", samples.as_json())
+    return correction, record
+
+
+def _train(job: Job, trained: nn.Module, recipe: Recipe, distortion: Distortion | None, levels: Sequence[float]) -> None:
+    job.reporter.stage("train", len(job.data.train) * recipe.passes * recipe.epochs)
+    correction = trained if isinstance(trained, Correction) else None
+    history = train(
+        job.model, trained, job.data, recipe, distortion=distortion, levels=levels, seed=job.seed, device=job.device,
+        corrected_layers=len(correction.corrected_layers) if correction else 0,
+        penalized=correction.penalized if correction else (),
+        checkpoint=job.run.file("checkpoint.pt") if job.run else None,
+        reporter=job.reporter,
+    )  # fmt: skip
+    if job.run is not None:
+        job.run.write_json("metrics.json", {"epochs": [asdict(metrics) for metrics in history]})
+
+
+def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
+    return Record(
+        name=name,
+        distortion=found.distortion,
+        levels=found.levels,
+        top1=found.top1,
+        top5=found.top5,
+        mean_top1=found.mean_top1,
+        mean_top5=found.mean_top5,
+        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in found.per_class),
+        trainable_parameters=trainable,
+        multiply_accumulates=multiply_accumulates(job.model, job.example),
+        images=found.images,
+        seed=job.seed,
+        precision=job.precision,
+    )

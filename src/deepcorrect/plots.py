@@ -1,0 +1,58 @@
+"""Figures of a run: axes in, axes out, drawn from saved results alone.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from deepcorrect.results import Record
+
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP*"
+
+
+def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
+    """Top-1 accuracy against severity, a line a network."""
+    for place, record in enumerate(records):
+        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        axes.plot(record.levels, record.top1, label=f"{record.name} (mean {record.mean_top1:.3f})", **style)
+    axes.set_xlabel(f"severity of {records[0].distortion} (0 = clean)")
+    axes.set_ylabel("top-1 accuracy")
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return axes
+
+
+def plot_priority(axes: Axes, scores: Mapping[str, Sequence[float]], chosen: Mapping[str, Sequence[int]]) -> Axes:
+    """Correction priorities of each layer in descending order; corrected filters are marked."""
+    for place, (layer, values) in enumerate(scores.items()):
+        order = np.argsort(-np.asarray(values), kind="stable")
+        share = (np.arange(len(values)) + 0.5) / len(values)
+        colour = COLOURS[1:][place % (len(COLOURS) - 1)]
+        axes.plot(share, np.asarray(values)[order], color=colour, label=layer)
+        picked = np.isin(order, list(chosen.get(layer, ())))
+        axes.plot(share[picked], np.asarray(values)[order][picked], ".", color=colour)
+    axes.axhline(0, color="grey", linewidth=0.5)
+    axes.set_xlabel("share of the layer's filters, most susceptible first (dots: corrected)")
+    axes.set_ylabel("correction priority (gain in top-1)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return axes
+
+
+def plot_training(axes: Axes, curves: Mapping[str, Sequence[float]]) -> Axes:
+    """Mean validation accuracy after each epoch, a line a network."""
+    for place, (name, values) in enumerate(curves.items(), start=1):
+        epochs = range(1, len(values) + 1)
+        axes.plot(epochs, values, color=COLOURS[place % len(COLOURS)], marker=MARKERS[place % len(MARKERS)], label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy, mean over levels")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return axes

@@ -1,0 +1,129 @@
+"""One self-contained page, and its figures as files, from saved runs alone: no network is run."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from jinja2 import Environment, PackageLoader
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from deepcorrect.correction import read_header
+from deepcorrect.files import read_json, write_text, written_aside
+from deepcorrect.plots import plot_accuracy, plot_priority, plot_training
+from deepcorrect.priority import Ranking
+from deepcorrect.results import Record, Results, read_results
+
+matplotlib.use("Agg")
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What a run folder holds."""
+
+    folder: Path
+    results: Results
+
+    def optional(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        return read_json(path) if path.is_file() else None
+
+    @property
+    def trained_name(self) -> str:
+        return self.results.records[-1].name
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    title: str
+    alternative: str
+    png: str
+
+
+def build_report(folders: Sequence[Path], output: Path) -> Path:
+    """Write ``output`` (HTML) and, in ``figures`` beside it, its figures as PNG and SVG.
+
+    Args:
+        folders: finished runs; their records are shown together, distortion by distortion.
+
+    Raises:
+        DeepcorrectError: a folder holds no finished run, or the page cannot be written.
+    """
+    runs = [_Saved(folder, read_results(folder)) for folder in folders]
+    figures = output.parent / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    distortions = list(dict.fromkeys(record.distortion for run in runs for record in run.results.records))
+    sections = [_section(name, runs, figures) for name in distortions]
+    environment = Environment(loader=PackageLoader("deepcorrect", "templates"), autoescape=True)
+    page = environment.get_template("report.html.j2").render(sections=sections, runs=runs)
+    write_text(output, page)
+    return output
+
+
+def _section(distortion: str, runs: Sequence[_Saved], figures: Path) -> dict[str, Any]:
+    concerned = [run for run in runs if any(record.distortion == distortion for record in run.results.records)]
+    records: dict[str, Record] = {}
+    for run in concerned:
+        records |= {record.name: record for record in run.results.records if record.distortion == distortion}
+    ordered = sorted(records.values(), key=lambda record: record.name != "baseline")
+    trained = [run for run in concerned if (run.folder / "metrics.json").is_file() and run.results.command != "train-baseline"]
+    drawings = [
+        _draw(figures, f"accuracy-{distortion}", f"Accuracy as {distortion} grows", _said(ordered), lambda axes: plot_accuracy(axes, ordered))
+    ]
+    curves = {run.trained_name: _validation_curve(run) for run in trained}
+    if curves:
+        drawings.append(
+            _draw(
+                figures, f"training-{distortion}", "Validation accuracy while training",
+                "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in curves.items()),
+                lambda axes: plot_training(axes, curves),
+            )  # fmt: skip
+        )
+    for run in trained:
+        if (run.folder / "ranking.json").is_file():
+            drawings.append(_draw_priority(figures, distortion, run))
+    return {
+        "distortion": distortion,
+        "levels": ordered[0].levels,
+        "images": ordered[0].images,
+        "records": ordered,
+        "best": [max(record.top1[place] for record in ordered) for place in range(len(ordered[0].levels))],
+        "drawings": drawings,
+        "samples": [(run.trained_name, samples) for run in trained if (samples := run.optional("samples.json"))],
+    }
+
+
+def _draw_priority(figures: Path, distortion: str, run: _Saved) -> _Drawing:
+    ranking = Ranking.load(run.folder / "ranking.json")
+    plan = read_header(run.folder / "correction.safetensors")
+    best = {layer: ranking.local(layer)[0] for layer in ranking.scores}
+    said = "; ".join(f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}" for layer, top in best.items())
+    title = f"Correction priority of every filter under {distortion} ({ranking.images} images a level)"
+    name = f"priority-{distortion}-{run.trained_name}"
+    return _draw(figures, name, title, said, lambda axes: plot_priority(axes, ranking.scores, plan.filters))
+
+
+def _validation_curve(run: _Saved) -> list[float]:
+    epochs = read_json(run.folder / "metrics.json")["epochs"]
+    return [sum(epoch["validation_top1"]) / len(epoch["validation_top1"]) for epoch in epochs]
+
+
+def _said(records: Sequence[Record]) -> str:
+    return "; ".join(f"{record.name} falls from {record.top1[0]:.3f} to {record.top1[-1]:.3f}" for record in records)
+
+
+def _draw(folder: Path, name: str, title: str, alternative: str, plot: Callable[[Axes], Axes]) -> _Drawing:
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    plot(figure.subplots())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    for suffix in ("png", "svg"):
+        with written_aside(folder / f"{name}.{suffix}") as partial:
+            figure.savefig(partial, format=suffix, dpi=150)
+    return _Drawing(title, alternative, base64.b64encode(buffer.getvalue()).decode())

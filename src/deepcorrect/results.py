@@ -1,0 +1,158 @@
+"""What a run leaves behind: a folder with its configuration, its measurements and where they come from.
+
+====================================  ============================================================================
+``config.json``                       command and settings; a folder is continued only with the same ones
+``ranking.json``                      correction priorities
+``checkpoint.pt``                     training state after the last finished epoch
+``metrics.json``                      training loss and validation accuracy of every epoch
+``model.safetensors``                 weights of a trained baseline
+``correction.safetensors``            a trained correction
+``results.json``                      one record a network and distortion, with provenance
+``samples.json``                      some test images at every level, with what each network says
+``figures/``, ``report.html``         drawn from the files above
+====================================  ============================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_json, write_json
+from deepcorrect.runtime import describe_machine
+
+_PACKAGES = ("deepcorrect", "torch", "numpy")
+
+
+class Record(BaseModel):
+    """One network measured under one distortion; accuracies by level, the clean one first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    distortion: str
+    levels: tuple[float, ...]
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+    mean_top1: float
+    mean_top5: float
+    per_class: tuple[tuple[float | None, ...], ...]
+    trainable_parameters: int
+    multiply_accumulates: int
+    images: int
+    seed: int
+    precision: str
+
+
+class Results(BaseModel):
+    """The records of a run and how they came about."""
+
+    command: str
+    settings: dict[str, Any]
+    records: list[Record]
+    provenance: dict[str, Any]
+    seconds: float
+
+    def record(self, name: str) -> Record:
+        """The record of that name."""
+        return next(record for record in self.records if record.name == name)
+
+
+class Run:
+    """A run folder. Opening one that exists checks that it is a run of the same configuration.
+
+    Raises:
+        DeepcorrectError: the folder holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, command: str, settings: dict[str, Any]) -> None:
+        self.path = path
+        self.command = command
+        self.settings: dict[str, Any] = json.loads(json.dumps(settings))
+        self._started = time.perf_counter()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeepcorrectError(f"--out {path}: cannot be made ({error.strerror}); choose another folder") from None
+        config = {"command": command, "settings": self.settings}
+        if (path / "config.json").exists():
+            self._require_same(config)
+        elif any(path.iterdir()):
+            raise DeepcorrectError(f"--out {path}: not empty, and no run of deepcorrect; choose another folder")
+        else:
+            self.write_json("config.json", config)
+
+    def _require_same(self, config: dict[str, Any]) -> None:
+        found = read_json(self.path / "config.json")
+        if found.get("command") != self.command:
+            raise DeepcorrectError(f"--out {self.path}: holds a run of '{found.get('command')}'; choose another folder")
+        old = found.get("settings", {})
+        for name in sorted(old.keys() | self.settings.keys()):
+            if old.get(name) != self.settings.get(name):
+                raise DeepcorrectError(
+                    f"--out {self.path}: holds a run with {name} = {_short(old.get(name))}, not "
+                    f"{_short(self.settings.get(name))}; choose another folder, or the same settings to continue it"
+                )
+
+    def file(self, name: str) -> Path:
+        """The path of a file of this run."""
+        return self.path / name
+
+    def write_json(self, name: str, content: object) -> None:
+        """Write aside, then rename."""
+        write_json(self.path / name, content)
+
+    def finish(self, records: Sequence[Record]) -> Results:
+        """Save the records with their provenance; that makes the run finished."""
+        results = Results(
+            command=self.command,
+            settings=self.settings,
+            records=list(records),
+            provenance=provenance(),
+            seconds=round(time.perf_counter() - self._started, 1),
+        )
+        self.write_json("results.json", results.model_dump(mode="json"))
+        return results
+
+    def finished(self) -> Results | None:
+        """The results, if the run is finished."""
+        return read_results(self.path) if self.file("results.json").exists() else None
+
+
+def read_results(folder: Path) -> Results:
+    """The results of a finished run.
+
+    Raises:
+        DeepcorrectError: there are none, or they are unsound.
+    """
+    path = folder / "results.json"
+    if not path.is_file():
+        raise DeepcorrectError(f"{folder}: no results.json there; give the folder of a finished run")
+    try:
+        return Results.model_validate(read_json(path))
+    except ValidationError as error:
+        raise DeepcorrectError(f"{path}: not the results of a run ({error.error_count()} fields are wrong)") from None
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, machine and time."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"versions": versions, "machine": describe_machine(), "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,72 @@
+"""A few test images at every level, with what each network says to them; saved for the report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion
+from deepcorrect.loading import batches
+from deepcorrect.seeding import generator
+
+COUNT = 6
+
+
+class Samples:
+    """Images drawn by seed from the test set, one a class as far as that goes.
+
+    Args:
+        data: where the images and class names come from.
+        distortion, levels: what is shown, the clean level first.
+        seed: of the choice and of the noise.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self, data: Dataset, distortion: Distortion, levels: Sequence[float], *, seed: int, device: torch.device
+    ) -> None:
+        self._classes = data.classes
+        self._levels = (0.0, *levels)
+        drawn = data.test.balanced(min(len(data.classes), len(data.test)), seed)
+        order = torch.randperm(len(drawn), generator=generator(seed, 2))[:COUNT]
+        (batch,) = batches(drawn.take(order), COUNT, device)
+        self._labels = batch.labels.tolist()
+        self._images = [distortion.at(batch.images, level, batch.indices, seed) for level in self._levels]
+        self._said: dict[str, list[list[dict[str, object]]]] = {}
+
+    @torch.inference_mode()
+    def ask(self, name: str, model: nn.Module) -> None:
+        """Note a network's most likely class and its probability for every image at every level."""
+        answers = []
+        for images in self._images:
+            confidence, label = model(images).float().softmax(1).max(1)
+            answers.append(
+                [
+                    {"label": self._classes[top], "right": top == true, "confidence": round(share, 4)}
+                    for top, share, true in zip(label.tolist(), confidence.tolist(), self._labels, strict=True)
+                ]
+            )
+        self._said[name] = answers
+
+    def as_json(self) -> dict[str, object]:
+        """Levels, true classes, PNG images (base64) and answers, each by level and image."""
+        return {
+            "levels": list(self._levels),
+            "labels": [self._classes[label] for label in self._labels],
+            "images": [[_png(image) for image in images] for images in self._images],
+            "answers": self._said,
+        }
+
+
+def _png(image: Tensor) -> str:
+    """A (C, H, W) image in [0, 1], clipped, as PNG in base64."""
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
