@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ from deepcorrect.errors import DeepcorrectError
 if TYPE_CHECKING:
     from deepcorrect.distortions import Distortion
     from deepcorrect.pipeline import Job
-    from deepcorrect.results import Record, Run
+    from deepcorrect.results import Record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-class PrecisionChoice(str, Enum):
+class PrecisionChoice(StrEnum):
     """Arithmetic of evaluation and ranking."""
 
     auto = "auto"
@@ -34,7 +34,7 @@ class PrecisionChoice(str, Enum):
     bf16 = "bf16"
 
 
-class RankingChoice(str, Enum):
+class RankingChoice(StrEnum):
     """How filters are chosen."""
 
     local = "local"
@@ -51,7 +51,8 @@ SkipOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out images t
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Safetensors file with the network's weights.")]
 DistortionOption = Annotated[str, typer.Option("--distortion", help="blur, noise, or file.py:name of your own.")]
 LevelsOption = Annotated[
-    str | None, typer.Option("--levels", help="Severities (0.5,1,2) or a ladder: cifar, imagenet, digits. Default: the data's.")
+    str | None,
+    typer.Option("--levels", help="Severities (0.5,1,2) or a ladder: cifar, imagenet, digits. Default: the data's."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of noise, image choice, initial weights and training.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
@@ -80,7 +81,7 @@ def main() -> None:
         print("interrupted; the same command with the same --out continues", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        if error.errno is None or error.filename is None and error.errno != 28:
+        if error.errno is None or (error.filename is None and error.errno != 28):
             raise
         _fail(f"{error.filename or 'the disk'}: {error.strerror}")
 
@@ -169,8 +170,12 @@ def correct(
     distortion: DistortionOption = "blur",
     levels: LevelsOption = None,
     layers: LayersOption = "3",
-    share: Annotated[str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")] = "0.5",
-    ranking: Annotated[RankingChoice, typer.Option("--ranking", help="Each layer by itself, or all together.")] = RankingChoice.local,
+    share: Annotated[
+        str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")
+    ] = "0.5",
+    ranking: Annotated[
+        RankingChoice, typer.Option("--ranking", help="Each layer by itself, or all together.")
+    ] = RankingChoice.local,
     unit: Annotated[str, typer.Option("--unit", help="cifar, wide, lite or bottleneck.")] = "cifar",
     no_bn: Annotated[bool, typer.Option("--no-bn", help="Units without batch normalisation.")] = False,
     retrain_last: Annotated[int, typer.Option("--retrain-last", min=0, help="Also train on the last N layers (paper: 3).")] = 0,
@@ -208,7 +213,13 @@ def correct(
             not no_bn, _last(job, retrain_last),
         )  # fmt: skip
         pipeline.check_options(job, options)
-        settings = {"distortion": kind.name, "levels": steps, **asdict(options), "recipe": plan.model_dump(), "half": half}
+        settings = {
+            "distortion": kind.name,
+            "levels": steps,
+            **asdict(options),
+            "recipe": plan.model_dump(),
+            "half": half,
+        }
         _open(job, out, "correct", {**_named(model), **settings})
         results = _done(job) or pipeline.correct(job, kind, steps, options, plan, half=half)[1]
         _conclude(job, results, as_json)
@@ -248,7 +259,13 @@ def finetune(
     with _job(**_common(locals())) as job:
         kind, steps = _ladder(distortion, levels, job)
         chosen = _layers(job, layers, "layers")
-        settings = {"distortion": kind.name, "levels": steps, "layers": chosen, "recipe": plan.model_dump(), "half": half}
+        settings = {
+            "distortion": kind.name,
+            "levels": steps,
+            "layers": chosen,
+            "recipe": plan.model_dump(),
+            "half": half,
+        }
         _open(job, out, "finetune", {**_named(model), **settings})
         results = _done(job) or pipeline.finetune(job, kind, steps, chosen, plan, half=half)[1]
         _conclude(job, results, as_json)
@@ -258,7 +275,8 @@ def finetune(
 def evaluate(
     model: ModelArgument,
     correction: Annotated[
-        str | None, typer.Option("--correction", help="A shipped name (deepcorr-3-blur), a file, or a run folder of correct or finetune.")
+        str | None,
+        typer.Option("--correction", help="A shipped name (deepcorr-3-blur), a file, or a run folder of correct or finetune."),
     ] = None,
     data: DataOption = "cifar100",
     root: RootOption = None,
@@ -322,7 +340,12 @@ def train_baseline(
     plan = get_recipe(recipe, "baseline", epochs=epochs, rate=rate, batch_size=batch_size)
     with _job(**_common(locals())) as job:
         ladders = [_ladder(name, None, job) for name in ("blur", "noise")]
-        settings = {"classes": len(job.data.classes), "image_shape": job.data.image_shape, "recipe": plan.model_dump(), "half": half}
+        settings = {
+            "classes": len(job.data.classes),
+            "image_shape": job.data.image_shape,
+            "recipe": plan.model_dump(),
+            "half": half,
+        }
         _open(job, out, "train-baseline", {**_named(model), **settings})
         results = _done(job) or pipeline.train_baseline(job, plan, ladders, half=half)
         _conclude(job, results, as_json)
@@ -338,8 +361,11 @@ def report(
     Example: deepcorrect report runs/blur runs/finetune --out report.html
     """
     from deepcorrect.report import build_report
+    from deepcorrect.results import distinct, read_results
 
-    print(build_report(runs, out or runs[0] / "report.html"))
+    page = build_report(runs, out or runs[0] / "report.html")
+    _show(distinct(record for run in runs for record in read_results(run).records), False)
+    print(page)
 
 
 @app.command("data")
@@ -367,7 +393,13 @@ def describe_data(
             download_cifar100(root)
     found = load_dataset(spec, root=root, size=size, grey=grey, skip_bad=skip_bad, warn=_warn)
     counts = {"train": len(found.train), "validation": len(found.validation), "test": len(found.test)}
-    described = {"data": found.name, "classes": len(found.classes), "image_shape": found.image_shape, "ladder": found.ladder, **counts}
+    described = {
+        "data": found.name,
+        "classes": len(found.classes),
+        "image_shape": found.image_shape,
+        "ladder": found.ladder,
+        **counts,
+    }
     if as_json:
         print(json.dumps(described))
     else:
@@ -397,10 +429,19 @@ class _job:  # noqa: N801
         given = self._options
         device = resolve_device(given["device"])
         data = load_dataset(
-            given["data"], root=given["root"], size=given["size"], grey=given["grey"], skip_bad=given["skip_bad"], warn=_warn
+            given["data"],
+            root=given["root"],
+            size=given["size"],
+            grey=given["grey"],
+            skip_bad=given["skip_bad"],
+            warn=_warn,
         )
         model = load_model(
-            given["model"], classes=len(data.classes), channels=data.image_shape[0], weights=given["weights"], seed=given["seed"]
+            given["model"],
+            classes=len(data.classes),
+            channels=data.image_shape[0],
+            weights=given["weights"],
+            seed=given["seed"],
         )
         precision = resolve_precision(given["precision"].value, device)
         self._bars = Bars()
@@ -417,7 +458,12 @@ def _open(job: Job, out: Path | None, command: str, settings: dict[str, Any]) ->
     from deepcorrect.results import Run
 
     if out is not None:
-        common = {"data": job.data.name, "seed": job.seed, "precision": job.precision, "fingerprint": fingerprint(job.model)}
+        common = {
+            "data": job.data.name,
+            "seed": job.seed,
+            "precision": job.precision,
+            "fingerprint": fingerprint(job.model),
+        }
         job.run = Run(out, command, {**settings, **common})
 
 

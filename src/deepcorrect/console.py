@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from deepcorrect.priority import Ranking
@@ -30,9 +38,7 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
     def stage(self, name: str, total: int) -> None:
@@ -73,7 +79,10 @@ def show_records(records: Sequence[Record]) -> None:
 
 def show_ranking(ranking: Ranking, shown: int = 10) -> None:
     """The most susceptible filters of each layer with their priorities."""
-    table = Table(title=f"Correction priority under {ranking.distortion} ({ranking.images:,} images a level)", title_justify="left")
+    table = Table(
+        title=f"Correction priority under {ranking.distortion} ({ranking.images:,} images a level)",
+        title_justify="left",
+    )
     table.add_column("Layer")
     table.add_column("Filters", justify="right")
     table.add_column(f"Most susceptible {shown}: filter (gain in top-1)")

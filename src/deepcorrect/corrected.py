@@ -95,7 +95,7 @@ class CorrectedConv2d(nn.Module):
         corrected: Tensor = self.adapter.unit(chosen)
         if self.adapter.norm is not None:
             corrected = self.adapter.norm(corrected)
-        merged: Tensor = _Merge.apply(corrected, rest, self.order, self.inverse)
+        merged: Tensor = _Merge.apply(corrected, rest, self.order, self.inverse)  # type: ignore[no-untyped-call]
         return merged
 
     def _split(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +120,8 @@ class CorrectedConv2d(nn.Module):
         if norm is None:
             ones = torch.ones(self.base.out_channels, device=self.base.weight.device)
             return ones, torch.zeros_like(ones)
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = torch.rsqrt(norm.running_var + norm.eps)
         if norm.affine:
             scale = scale * norm.weight

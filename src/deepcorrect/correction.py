@@ -56,7 +56,7 @@ class Plan(BaseModel):
 
 
 class Correction(nn.Module):
-    """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. Made by ``attach`` or ``load``."""
+    """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``."""
 
     def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Correction(nn.Module):
         return tuple(self.plan.filters)
 
     @property
-    def penalized(self) -> list[nn.Parameter]:
+    def penalized(self) -> list[Tensor]:
         """The weights under the regulariser of Equation 5: the units' convolutions."""
         return [weight for adapter in self.adapters.values() if isinstance(adapter, Adapter) for weight in adapter.unit.weights]
 

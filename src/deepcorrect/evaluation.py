@@ -109,9 +109,9 @@ def evaluate(
             seed=seed, device=device, precision=precision, batch_size=batch_size, progress=progress,
         )  # fmt: skip
         hits = found == labels[:, None]
-        top1.append(hits[:, 0].float().mean().item())
-        top5.append(hits.any(1).float().mean().item())
+        top1.append(hits[:, 0].double().mean().item())
+        top5.append(hits.any(1).double().mean().item())
         counts = torch.bincount(labels, minlength=classes)
         right = torch.bincount(labels[hits[:, 0]], minlength=classes)
-        per_class.append(tuple((right / counts).tolist()))
+        per_class.append(tuple((right.double() / counts).tolist()))
     return Evaluation(distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images))

@@ -121,5 +121,7 @@ def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
         wanted = {named(layers, name.strip()).name for name in given.split(",")}
         return [layer for layer in layers if layer.name in wanted]
     if not 1 <= int(given) <= len(layers):
-        raise DeepcorrectError(f"--layers {given}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names")
+        raise DeepcorrectError(
+            f"--layers {given}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names"
+        )
     return list(layers[: int(given)])

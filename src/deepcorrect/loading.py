@@ -87,9 +87,7 @@ class TrainingBatches:
         recipe = self._recipe
         images = as_float(self._images.images[positions])
         if recipe.flip or recipe.shift or recipe.rotation:
-            images = augment(
-                images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream
-            )
+            images = augment(images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream)
         if self._distortion is not None:
             images = distort_half(images, self._distortion, self._levels, stream)
         return images.contiguous(memory_format=torch.channels_last)

@@ -112,9 +112,7 @@ def assess(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]]) -> l
     return [measure(job, "baseline", distortion, levels, total) for distortion, levels in ladders]
 
 
-def rank(
-    job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[Layer], *, images: int
-) -> Ranking:
+def rank(job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[Layer], *, images: int) -> Ranking:
     """Which filters: their correction priorities on validation images, from the run folder if it has them.
 
     Args:
@@ -176,7 +174,13 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
 
 
 def correct(
-    job: Job, distortion: Distortion, levels: Sequence[float], options: CorrectionOptions, recipe: Recipe, *, half: bool = False
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    options: CorrectionOptions,
+    recipe: Recipe,
+    *,
+    half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Rank, choose, attach, train and measure: the correction, left attached, and the records without and with it."""
     check_options(job, options)
@@ -194,7 +198,13 @@ def correct(
 
 
 def finetune(
-    job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[str], recipe: Recipe, *, half: bool = False
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    layers: Sequence[str],
+    recipe: Recipe,
+    *,
+    half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
     baseline = assess(job, [(distortion, levels)])

@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, which colour-blind readers tell apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,11 +17,15 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 MARKERS = "osD^vP*"
 
 
+def _style(place: int) -> dict[str, Any]:
+    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+
+
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
     """Top-1 accuracy against severity, a line a network."""
     for place, record in enumerate(records):
-        style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-        axes.plot(record.levels, record.top1, label=f"{record.name} (mean {record.mean_top1:.3f})", **style)
+        label = f"{record.name} (mean {record.mean_top1:.3f})"
+        axes.plot(record.levels, record.top1, label=label, **_style(place))
     axes.set_xlabel(f"severity of {records[0].distortion} (0 = clean)")
     axes.set_ylabel("top-1 accuracy")
     axes.set_ylim(0, 1)
@@ -50,7 +55,7 @@ def plot_training(axes: Axes, curves: Mapping[str, Sequence[float]]) -> Axes:
     """Mean validation accuracy after each epoch, a line a network."""
     for place, (name, values) in enumerate(curves.items(), start=1):
         epochs = range(1, len(values) + 1)
-        axes.plot(epochs, values, color=COLOURS[place % len(COLOURS)], marker=MARKERS[place % len(MARKERS)], label=name)
+        axes.plot(epochs, values, label=name, **_style(place))
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy, mean over levels")
     axes.grid(alpha=0.3)

@@ -153,7 +153,7 @@ def rank_filters(
         tuple(float(level) for level in levels),
         count,
         seed,
-        tuple((plain / count).tolist()),
+        tuple((plain.double() / count).tolist()),
         {name: tuple(((right - plain[:, None]).double().mean(0) / count).tolist()) for name, right in hits.items()},
     )
 

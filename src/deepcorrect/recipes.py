@@ -59,23 +59,22 @@ class Recipe(BaseModel):
         return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))
 
 
-_PUBLISHED = {"epochs": 40, "passes": 2, "milestones": (10, 20, 30), "shift": 0.15, "rotation": 20.0}
-_SHORT = {"epochs": 3, "shift": 0.125, "precision": "bf16", "validate_images": 1000}
-_RECIPES: dict[Task, dict[str, Recipe]] = {
+_PUBLISHED: dict[str, object] = {
+    "epochs": 40,
+    "passes": 2,
+    "milestones": (10, 20, 30),
+    "shift": 0.15,
+    "rotation": 20.0,
+}
+_SHORT: dict[str, object] = {"epochs": 3, "shift": 0.125, "precision": "bf16", "validate_images": 1000}
+_UNITS: dict[str, object] = {"rate": 0.1, "l1": 1e-5}
+_RECIPES: dict[Task, dict[str, dict[str, object]]] = {
     "baseline": {
-        "paper": Recipe(epochs=350, rate=0.1, milestones=(200, 250, 300), weight_decay=1e-3, shift=0.15),
-        "fast": Recipe(
-            epochs=22, rate=0.2, weight_decay=5e-4, label_smoothing=0.1, shift=0.125, precision="bf16"
-        ),
+        "paper": {"epochs": 350, "rate": 0.1, "milestones": (200, 250, 300), "weight_decay": 1e-3, "shift": 0.15},
+        "fast": {"epochs": 22, "rate": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.1, "shift": 0.125, "precision": "bf16"},
     },
-    "finetune": {
-        "paper": Recipe(rate=0.01, **_PUBLISHED),
-        "fast": Recipe(rate=0.01, **_SHORT),
-    },
-    "correct": {
-        "paper": Recipe(rate=0.1, l1=1e-5, first_epoch_rate=0.01, **_PUBLISHED),
-        "fast": Recipe(rate=0.1, l1=1e-5, **_SHORT),
-    },
+    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.01, **_SHORT}},
+    "correct": {"paper": {**_UNITS, "first_epoch_rate": 0.01, **_PUBLISHED}, "fast": {**_UNITS, **_SHORT}},
 }
 
 
@@ -94,7 +93,7 @@ def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
     if base not in _RECIPES[task]:
         raise DeepcorrectError(f"--recipe {spec}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file")
     try:
-        return Recipe.model_validate(_RECIPES[task][base].model_dump() | given)
+        return Recipe.model_validate(_RECIPES[task][base] | given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

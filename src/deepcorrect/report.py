@@ -18,7 +18,7 @@ from deepcorrect.correction import read_header
 from deepcorrect.files import read_json, write_text, written_aside
 from deepcorrect.plots import plot_accuracy, plot_priority, plot_training
 from deepcorrect.priority import Ranking
-from deepcorrect.results import Record, Results, read_results
+from deepcorrect.results import Record, Results, distinct, read_results
 
 matplotlib.use("Agg")
 
@@ -68,22 +68,27 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
 
 def _section(distortion: str, runs: Sequence[_Saved], figures: Path) -> dict[str, Any]:
     concerned = [run for run in runs if any(record.distortion == distortion for record in run.results.records)]
-    records: dict[str, Record] = {}
-    for run in concerned:
-        records |= {record.name: record for record in run.results.records if record.distortion == distortion}
-    ordered = sorted(records.values(), key=lambda record: record.name != "baseline")
+    ordered = distinct(r for run in concerned for r in run.results.records if r.distortion == distortion)
     trained = [run for run in concerned if (run.folder / "metrics.json").is_file() and run.results.command != "train-baseline"]
     drawings = [
-        _draw(figures, f"accuracy-{distortion}", f"Accuracy as {distortion} grows", _said(ordered), lambda axes: plot_accuracy(axes, ordered))
+        _draw(
+            figures,
+            f"accuracy-{distortion}",
+            f"Accuracy as {distortion} grows",
+            _said(ordered),
+            lambda axes: plot_accuracy(axes, ordered),
+        )
     ]
     curves = {run.trained_name: _validation_curve(run) for run in trained}
     if curves:
         drawings.append(
             _draw(
-                figures, f"training-{distortion}", "Validation accuracy while training",
+                figures,
+                f"training-{distortion}",
+                "Validation accuracy while training",
                 "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in curves.items()),
                 lambda axes: plot_training(axes, curves),
-            )  # fmt: skip
+            )
         )
     for run in trained:
         if (run.folder / "ranking.json").is_file():

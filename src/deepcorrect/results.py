@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,13 @@ def read_results(folder: Path) -> Results:
         raise DeepcorrectError(f"{path}: not the results of a run ({error.error_count()} fields are wrong)") from None
 
 
+def distinct(records: Iterable[Record]) -> list[Record]:
+    """Records without repetition (several runs measure the same baseline): by distortion, the baseline first."""
+    by_name = {(record.distortion, record.name): record for record in records}
+    order = list(dict.fromkeys(distortion for distortion, _ in by_name))
+    return sorted(by_name.values(), key=lambda record: (order.index(record.distortion), record.name != "baseline"))
+
+
 def provenance() -> dict[str, Any]:
     """Versions, machine and time."""
     versions = {"python": platform.python_version()}
@@ -150,7 +157,11 @@ def provenance() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    return {"versions": versions, "machine": describe_machine(), "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    return {
+        "versions": versions,
+        "machine": describe_machine(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
 
 
 def _short(value: object) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deepcorrect.errors import DeepcorrectError
 
@@ -40,8 +41,8 @@ def shipped_names(kind: str) -> list[str]:
     return sorted(_index()[kind])
 
 
-def _index() -> dict[str, dict[str, dict[str, object] | dict[str, str]]]:
-    index: dict[str, dict[str, dict[str, object] | dict[str, str]]] = json.loads((FOLDER / "index.json").read_text())
+def _index() -> dict[str, dict[str, dict[str, Any]]]:
+    index: dict[str, dict[str, dict[str, Any]]] = json.loads((FOLDER / "index.json").read_text())
     return index
 
 

@@ -39,7 +39,7 @@ def train(
     seed: int = 0,
     device: torch.device | None = None,
     corrected_layers: int = 0,
-    penalized: Sequence[nn.Parameter] = (),
+    penalized: Sequence[Tensor] = (),
     checkpoint: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[EpochMetrics]:
@@ -90,7 +90,7 @@ def train(
             _require_finite(loss, position, rate)
             if recipe.l1 and penalized:
                 loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
             losses += loss.detach() * len(labels)
@@ -120,8 +120,7 @@ _IDENTITY = Distortion("none", lambda images, severity: images, {})
 def _require_finite(loss: Tensor, step: int, rate: float) -> None:
     if not math.isfinite(loss.item()):
         raise DeepcorrectError(
-            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate, "
-            "or --precision fp32"
+            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate, or --precision fp32"
         )
 
 

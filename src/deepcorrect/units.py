@@ -92,6 +92,6 @@ class CorrectionUnit(nn.Module):
                 nn.init.zeros_(module.bias)
 
     @property
-    def weights(self) -> list[nn.Parameter]:
+    def weights(self) -> list[Tensor]:
         """The convolutions' weights, which the regulariser of Equation 5 acts on."""
         return [module.weight for module in self.body if isinstance(module, nn.Conv2d)]

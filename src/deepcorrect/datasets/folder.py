@@ -116,7 +116,9 @@ def decode(file: Path, size: int | None, grey: bool) -> np.ndarray:
         raise DeepcorrectError(f"{file}: not a readable image ({type(error).__name__})") from None
     if size is not None:
         scale = size / min(image.size)
-        image = image.resize((max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BILINEAR)
+        image = image.resize(
+            (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BILINEAR
+        )
         left, top = (image.width - size) // 2, (image.height - size) // 2
         image = image.crop((left, top, left + size, top + size))
     pixels = np.asarray(image)

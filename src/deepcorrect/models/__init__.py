@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -85,9 +86,9 @@ def _from_factory(spec: str) -> nn.Module:
     return model
 
 
-def _run_config(folder: Path) -> dict[str, object] | dict[str, str | int | list[int]]:
+def _run_config(folder: Path) -> dict[str, Any]:
     try:
-        config: dict[str, object] = json.loads((folder / "config.json").read_text())["settings"]
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())["settings"]
         if (folder / "model.safetensors").is_file():
             return config
     except (OSError, ValueError, KeyError):

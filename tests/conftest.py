@@ -1,0 +1,138 @@
+"""Toy networks, small data, and the real CIFAR-100 where it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.models.smallcnn import SmallCNN
+
+
+class Residual(nn.Module):
+    """A skip connection around two convolutions, the first of them normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.conv1 = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        held = torch.relu(self.stem(images))
+        held = held + self.conv2(torch.relu(self.bn1(self.conv1(held))))
+        logits: Tensor = self.head(torch.relu(held).mean((2, 3)))
+        return logits
+
+
+class Twice(nn.Module):
+    """One convolution that runs two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.shared = nn.Conv2d(6, 6, 3, padding=1)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        held = torch.relu(self.shared(torch.relu(self.shared(self.stem(images)))))
+        logits: Tensor = self.head(held.mean((2, 3)))
+        return logits
+
+
+def plain(*, inplace: bool = False, norm: bool = False, groups: int = 1) -> nn.Module:
+    """Three convolutions in a chain."""
+    layers: list[nn.Module] = []
+    incoming = 3
+    for place, channels in enumerate((8, 12, 8)):
+        layers.append(nn.Conv2d(incoming, channels, 3, padding=1, groups=1 if place == 0 else groups))
+        layers += [nn.BatchNorm2d(channels)] if norm else []
+        layers.append(nn.ReLU(inplace=inplace))
+        incoming = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 5))
+
+
+TOYS: dict[str, Callable[[], nn.Module]] = {
+    "plain": plain,
+    "batch-norm": lambda: plain(norm=True, inplace=True),
+    "in-place": lambda: plain(inplace=True),
+    "grouped": lambda: plain(norm=True, groups=4),
+    "depthwise": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.ReLU6(True),
+        nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    ),
+    "residual": Residual,
+    "twice": Twice,
+}  # fmt: skip
+
+
+def make_toy(name: str, seed: int = 0) -> nn.Module:
+    """A toy network in eval mode whose batch normalisations have seen some images."""
+    torch.manual_seed(seed)
+    network = TOYS[name]()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.rand(16, 3, 8, 8))
+    return network.eval()
+
+
+@pytest.fixture(params=sorted(TOYS))
+def toy(request: pytest.FixtureRequest) -> nn.Module:
+    """Every toy network in turn."""
+    return make_toy(request.param)
+
+
+def random_images(count: int, classes: int = 5, size: int = 8, seed: int = 0) -> ImageSet:
+    """Random coloured images with random labels."""
+    stream = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=stream)
+    return ImageSet.whole(images, torch.randint(0, classes, (count,), generator=stream))
+
+
+@pytest.fixture()
+def images() -> ImageSet:
+    """Forty random images of five classes."""
+    return random_images(40)
+
+
+@pytest.fixture()
+def dataset() -> Dataset:
+    """Random data for five classes."""
+    parts = [random_images(count, seed=count) for count in (60, 30, 30)]
+    return Dataset("random", tuple("abcde"), "cifar", *parts)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """The bundled digits."""
+    from deepcorrect.datasets.digits import read_digits
+
+    return read_digits()
+
+
+@pytest.fixture()
+def small() -> nn.Module:
+    """An untrained network for the digits."""
+    torch.manual_seed(0)
+    return SmallCNN().eval()
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the real data; the test is skipped where it is not there."""
+    root = Path(os.environ.get("DEEPCORRECT_DATA", "data"))
+    if not (root / "cifar-100-python" / "test").is_file():
+        pytest.skip(f"no CIFAR-100 under {root} (set DEEPCORRECT_DATA to the folder that holds cifar-100-python)")
+    return root

@@ -1,0 +1,110 @@
+"""Every count of the paper, exactly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from deepcorrect.correction import Plan, attach
+from deepcorrect.cost import count_parameters, multiply_accumulates
+from deepcorrect.models.alexnet import AlexNet
+from deepcorrect.models.allcnn import AllCNN
+from deepcorrect.units import CorrectionUnit, unit_shape
+
+FILTERS = (96, 96, 96, 192, 192, 192)
+COUNTS = (50, 50, 50, 100, 100, 100)
+LAST_THREE = ("conv7", "conv8", "conv9")
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+
+
+def corrected(layers: int) -> dict[str, tuple[int, ...]]:
+    return {f"conv{place + 1}": tuple(range(COUNTS[place])) for place in range(layers)}
+
+
+def first(layers: int) -> tuple[str, ...]:
+    return tuple(f"conv{place + 1}" for place in range(layers))
+
+
+def test_baseline() -> None:
+    assert count_parameters(AllCNN().parameters()) == 1_389_804
+
+
+@pytest.mark.parametrize(("layers", "expected"), [(1, 2_880), (3, 169_344), (6, 1_000_512), (9, 1_389_804)])
+def test_finetune(layers: int, expected: int) -> None:
+    correction = attach(AllCNN(), Plan(distortion="blur", retrained=first(layers)), EXAMPLE)
+    assert count_parameters(correction.parameters()) == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "retrained", "expected"),
+    [
+        (1, (), 80_954),
+        (3, (), 242_862),
+        (6, (), 505_674),
+        (1, LAST_THREE, 470_246),
+        (3, LAST_THREE, 632_154),
+        (6, LAST_THREE, 894_966),
+    ],
+)
+def test_deepcorr(layers: int, retrained: tuple[str, ...], expected: int) -> None:
+    plan = Plan(distortion="blur", filters=corrected(layers), retrained=retrained)
+    correction = attach(AllCNN(), plan, EXAMPLE)
+    assert count_parameters(correction.parameters()) == expected
+    assert all(parameter.requires_grad for parameter in correction.parameters())
+
+
+def test_multiply_accumulates_of_a_corrected_network_are_those_of_its_parts() -> None:
+    network = AllCNN()
+    before = multiply_accumulates(network, EXAMPLE)
+    correction = attach(network, Plan(distortion="blur", filters=corrected(1)), EXAMPLE)
+    unit = multiply_accumulates(correction.adapters["conv1"].unit, torch.zeros(1, 50, 32, 32))  # type: ignore[union-attr]
+    assert multiply_accumulates(network, EXAMPLE) == before + unit
+    with correction.disabled():
+        assert multiply_accumulates(network, EXAMPLE) == before
+
+
+def test_alexnet() -> None:
+    with torch.device("meta"):
+        network = AlexNet()
+    assert count_parameters(network.parameters()) == 60_965_224
+
+
+def test_alexnet_output_positions_and_grouping() -> None:
+    network = AlexNet(classes=10).eval()
+    shapes: dict[str, torch.Size] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, __, output, name=name: shapes.update({name: output.shape}))
+    with torch.no_grad():
+        network(torch.rand(1, 3, 227, 227))
+    assert [shapes[f"conv{place}"][-2:].numel() for place in range(1, 6)] == [3025, 729, 169, 169, 169]
+
+
+TABLE_10 = {
+    "wide": ((270_288, 739_200, 739_200, 739_200, 328_960), (8.16e8, 5.38e8, 1.24e8, 1.24e8, 5.54e7)),
+    "lite": ((314_568, 345_408, 345_408, 345_408, 328_960), (9.49e8, 2.51e8, 5.82e7, 5.82e7, 5.54e7)),
+    "bottleneck": ((40_680, 287_040, 287_040, 287_040, 127_872), (1.22e8, 2.08e8, 4.83e7, 4.83e7, 2.15e7)),
+}
+SIDES = (55, 27, 13, 13, 13)
+
+
+@pytest.mark.parametrize("name", TABLE_10)
+@pytest.mark.parametrize("place", range(5))
+def test_table_10(name: str, place: int) -> None:
+    channels = (72, 192, 192, 192, 128)[place]
+    unit = CorrectionUnit(channels, unit_shape(name, channels, place + 1)).eval()
+    parameters, operations = TABLE_10[name]
+    assert count_parameters(unit.parameters()) == parameters[place]
+    found = multiply_accumulates(unit, torch.zeros(1, channels, SIDES[place], SIDES[place]))
+    digit = 10 ** (len(str(found)) - 3)
+    assert found // digit * digit == operations[place]  # the table cuts after three digits: 2.087e8 is 2.08e8 there
+
+
+def test_deepcorr_5_without_batch_norm_of_alexnet() -> None:
+    counts = (72, 192, 192, 192, 128)
+    shapes = [unit_shape("wide", count, place + 1, batch_norm=False) for place, count in enumerate(counts)]
+    total = sum(
+        count_parameters(CorrectionUnit(count, shape).parameters()) for count, shape in zip(counts, shapes, strict=True)
+    )
+    assert round(total / 1e6, 2) == 2.81  # the paper rounds 2.812 million with and 2.807 without to 2.81 and 2.80
