@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.loading import as_float
 from deepcorrect.models.smallcnn import SmallCNN
 
 
@@ -95,10 +96,20 @@ def toy(request: pytest.FixtureRequest) -> nn.Module:
 
 
 def random_images(count: int, classes: int = 5, size: int = 8, seed: int = 0) -> ImageSet:
-    """Random coloured images with random labels."""
+    """Random coloured blocks, two a side, with random labels."""
     stream = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=stream)
+    blocks = torch.randint(0, 256, (count, 3, 2, 2), dtype=torch.uint8, generator=stream)
+    images = blocks.repeat_interleave(size // 2, 2).repeat_interleave(size // 2, 3)
     return ImageSet.whole(images, torch.randint(0, classes, (count,), generator=stream))
+
+
+@torch.no_grad()
+def labelled_by(network: nn.Module, images: ImageSet) -> ImageSet:
+    """The images with labels that a (balanced) network gives them: its clean accuracy is 1, and distortion costs some."""
+    head = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)][-1]
+    assert head.bias is not None
+    head.bias -= network(as_float(images.images)).mean(0)
+    return ImageSet.whole(images.images, network(as_float(images.images)).argmax(1))
 
 
 @pytest.fixture()

@@ -171,7 +171,7 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> C
     model.eval()
     with torch.no_grad():
         before = model(example)
-        correction = Correction(model, plan, layers, seed)
+        correction = Correction(model, plan, layers, seed).eval()
         with correction.disabled():
             unchanged = torch.equal(before, model(example))
     if not unchanged:
@@ -209,7 +209,6 @@ def load_correction(path: Path, model: nn.Module, example: Tensor) -> Correction
     except RuntimeError as error:
         correction.detach()
         raise DeepcorrectError(f"{path}: its tensors do not fit its own plan ({error})") from None
-    correction.eval()
     return correction
 
 

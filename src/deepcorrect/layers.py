@@ -21,12 +21,14 @@ class Layer:
         module: the layer itself.
         norm: name of the batch normalisation that takes its output directly, if one does.
         output_shape: of one image, (C, H, W) or (C,).
+        uses: how often one forward pass runs it.
     """
 
     name: str
     module: nn.Conv2d | nn.Linear
     norm: str | None
     output_shape: tuple[int, ...]
+    uses: int = 1
 
     @property
     def filters(self) -> int:
@@ -50,13 +52,12 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     """
     names = {module: name for name, module in model.named_modules()}
     outputs: dict[nn.Module, Tensor] = {}
-    order: list[nn.Conv2d | nn.Linear] = []
+    uses: dict[nn.Conv2d | nn.Linear, int] = {}
     norms: dict[nn.Module, set[nn.Module]] = {}
 
     def note_output(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(module, nn.Conv2d | nn.Linear)
-        if module not in outputs:
-            order.append(module)
+        uses[module] = uses.get(module, 0) + 1
         outputs[module] = output
 
     def note_norm(norm: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -78,10 +79,10 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
             handle.remove()
         model.train(training)
     found = []
-    for layer in order:
+    for layer, count in uses.items():
         follower = norms.get(layer, set())
         norm = names[next(iter(follower))] if len(follower) == 1 else None
-        found.append(Layer(names[layer], layer, norm, tuple(outputs[layer].shape[1:])))
+        found.append(Layer(names[layer], layer, norm, tuple(outputs[layer].shape[1:]), count))
     return found
 
 

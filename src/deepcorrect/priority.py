@@ -131,8 +131,14 @@ def rank_filters(
         layers: those to rank, of ``deepcorrect.layers.find_layers``.
         batch_size: bounds the memory: two outputs of a layer for so many images.
         progress: called with the number of (image, filter) pairs done since its last call.
+
+    Raises:
+        DeepcorrectError: a layer runs more than once in a pass.
     """
     device = device or torch.device("cpu")
+    for layer in layers:
+        if layer.uses > 1:
+            raise DeepcorrectError(f"layer {layer.name} runs {layer.uses} times in a pass and cannot be ranked; leave it out")
     model.eval()
     example = next(batches(images, 1, device)).images
     chain = find_chain(model, example)

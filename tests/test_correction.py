@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from deepcorrect.corrected import CorrectedConv2d
+from deepcorrect.correction import Correction, Plan, attach, find_correction, load_correction, read_header
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.layers import convolutions, find_layers
+from tests.conftest import make_toy
+
+EXAMPLE = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+def plan_for(network: nn.Module, **options: object) -> Plan:
+    """Every second filter of every convolution."""
+    layers = convolutions(find_layers(network, EXAMPLE))
+    filters = {layer.name: tuple(range(1, layer.filters, 2)) for layer in layers}
+    return Plan.model_validate({"distortion": "blur", "filters": filters, **options})
+
+
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def train_a_little(network: nn.Module, correction: Correction) -> None:
+    network.eval()
+    correction.train()
+    optimizer = torch.optim.SGD(correction.parameters(), lr=0.05)
+    for step in range(3):
+        loss = network(EXAMPLE + 0.1 * step).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    network.eval()
+
+
+def test_off_it_is_the_network_bit_for_bit_whatever_was_trained(toy: nn.Module) -> None:
+    before, state = toy(EXAMPLE), snapshot(toy)
+    correction = attach(toy, plan_for(toy), EXAMPLE)
+    train_a_little(toy, correction)
+    assert not torch.equal(toy(EXAMPLE), before)
+    with correction.disabled():
+        assert torch.equal(toy(EXAMPLE), before)
+    assert not torch.equal(toy(EXAMPLE), before)
+    correction.detach()
+    assert torch.equal(toy(EXAMPLE), before)
+    assert list(toy.state_dict()) == list(state)
+    assert all(torch.equal(state[name], value) for name, value in toy.state_dict().items())
+    assert all(parameter.requires_grad for parameter in toy.parameters())
+
+
+def test_the_base_never_gets_a_gradient(toy: nn.Module) -> None:
+    base = list(toy.parameters())
+    correction = attach(toy, plan_for(toy), EXAMPLE)
+    correction.train()
+    toy(EXAMPLE).sum().backward()
+    assert all(parameter.grad is None for parameter in base)
+    assert all(parameter.grad is not None for parameter in correction.parameters())
+
+
+def test_saved_and_loaded_it_answers_the_same(toy: nn.Module, tmp_path: Path) -> None:
+    correction = attach(toy, plan_for(toy), EXAMPLE)
+    train_a_little(toy, correction)
+    corrected = toy(EXAMPLE)
+    correction.save(tmp_path / "correction.safetensors")
+    correction.detach()
+    loaded = load_correction(tmp_path / "correction.safetensors", toy, EXAMPLE)
+    assert torch.equal(toy(EXAMPLE), corrected)
+    assert loaded.plan == correction.plan
+    saved = load_file(tmp_path / "correction.safetensors")
+    assert sum(value.numel() for value in saved.values()) == sum(value.numel() for value in correction.state_dict().values())
+
+
+def test_half_precision_halves_the_file_and_hardly_moves_the_answer(tmp_path: Path) -> None:
+    network = make_toy("batch-norm")
+    correction = attach(network, plan_for(network), EXAMPLE)
+    corrected = network(EXAMPLE)
+    correction.save(tmp_path / "full.safetensors")
+    correction.save(tmp_path / "half.safetensors", half=True)
+    correction.detach()
+    load_correction(tmp_path / "half.safetensors", network, EXAMPLE)
+    assert torch.allclose(network(EXAMPLE), corrected, atol=0.02)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "full.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["plain", "batch-norm", "grouped"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_corrected_layer_is_what_figure_7_says(name: str, training: bool) -> None:
+    """Convolution; the unit's residual on the chosen filters; the chosen filters' own normalisation, the others' frozen one."""
+    network = make_toy(name).double()
+    images = EXAMPLE.double()
+    layers = convolutions(find_layers(network, images))
+    layer = layers[1]
+    chosen = [1, 2, 5, 11]
+    norm = network.get_submodule(layer.norm) if layer.norm else None
+    correction = attach(network, Plan(distortion="blur", filters={layer.name: tuple(chosen)}), images)
+    correction.double().train(training)
+    corrected = network.get_submodule(layer.name)
+    assert isinstance(corrected, CorrectedConv2d)
+    inputs = torch.randn(4, 8, 8, 8, dtype=torch.float64)
+
+    expected = layer.module(inputs)
+    selected = expected[:, chosen]
+    for module in corrected.adapter.unit.body:
+        selected = nn.functional.batch_norm(
+            selected, module.running_mean.clone(), module.running_var.clone(), module.weight, module.bias, training
+        ) if isinstance(module, nn.BatchNorm2d) else module(selected)  # fmt: skip
+    selected = expected[:, chosen] + selected
+    if norm is not None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        own = corrected.adapter.norm
+        assert own is not None
+        assert torch.equal(own.weight, norm.weight[chosen])
+        assert own.running_mean is not None
+        assert own.running_var is not None
+        selected = nn.functional.batch_norm(
+            selected, own.running_mean.clone(), own.running_var.clone(), own.weight, own.bias, training
+        )
+        expected = norm(expected)
+    expected = expected.clone()
+    expected[:, chosen] = selected
+    assert torch.allclose(corrected(inputs), expected, atol=1e-9)
+
+
+def test_gradients_of_the_merge_equal_those_of_plain_indexing() -> None:
+    network = make_toy("batch-norm").double()
+    layer = convolutions(find_layers(network, EXAMPLE.double()))[1]
+    attach(network, Plan(distortion="blur", filters={layer.name: (0, 3, 4)}), EXAMPLE.double()).double()
+    corrected = network.get_submodule(layer.name)
+    inputs = torch.randn(1, 8, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(corrected, (inputs,))
+
+
+def test_copies_of_whole_layers_are_trained_and_taken_off_again() -> None:
+    network = make_toy("batch-norm")
+    before, state = network(EXAMPLE), snapshot(network)
+    layers = convolutions(find_layers(network, EXAMPLE))
+    correction = attach(network, Plan(distortion="blur", retrained=(layers[0].name, layers[1].name)), EXAMPLE)
+    assert torch.equal(network(EXAMPLE), before)
+    train_a_little(network, correction)
+    assert not torch.equal(network(EXAMPLE), before)
+    correction.detach()
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+
+
+def test_frozen_batch_normalisation_keeps_its_statistics_in_training() -> None:
+    network = make_toy("batch-norm")
+    layer = convolutions(find_layers(network, EXAMPLE))[0]
+    correction = attach(network, Plan(distortion="blur", filters={layer.name: (0, 1)}), EXAMPLE)
+    frozen = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    own = [module for module in correction.modules() if isinstance(module, nn.BatchNorm2d)]
+    statistics = {module: (module.running_mean.clone(), module.running_var.clone()) for module in frozen}  # type: ignore[union-attr]
+    train_a_little(network, correction)
+    for module in frozen:
+        assert module.running_mean is not None
+        assert torch.equal(module.running_mean, statistics[module][0]) is (module not in own)
+
+
+def test_the_seed_decides_the_initial_weights() -> None:
+    states = []
+    for seed in (1, 1, 2):
+        network = make_toy("plain")
+        states.append(attach(network, plan_for(network), EXAMPLE, seed=seed).state_dict())
+    weights = [name for name in states[0] if name.endswith("weight") and states[0][name].ndim == 4]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in weights)
+    assert not any(torch.equal(states[0][name], states[2][name]) for name in weights)
+
+
+def test_a_second_correction_is_refused() -> None:
+    network = make_toy("plain")
+    attach(network, plan_for(network), EXAMPLE)
+    with pytest.raises(DeepcorrectError, match="already has a correction"):
+        attach(network, plan_for(network), EXAMPLE)
+
+
+class Shared(nn.Module):
+    """The output of the convolution is used before and behind its normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        held = self.conv(images)
+        return (held + self.bn(held)).mean((2, 3))
+
+
+def test_a_convolution_that_is_used_beside_its_normalisation_is_refused() -> None:
+    network = Shared().eval()
+    before = network(EXAMPLE)
+    with pytest.raises(DeepcorrectError, match="in more places"):
+        attach(network, Plan(distortion="blur", filters={"conv": (0,)}), EXAMPLE)
+    assert torch.equal(network(EXAMPLE), before)
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"filters": {"nowhere": (0,)}}, "unknown layer 'nowhere'; the network has 0, 2, 4"),
+        ({"filters": {"0": (8,)}}, "layer 0 has 8 filters"),
+        ({"filters": {"0": ()}}, "layer 0 has 8 filters"),
+        ({"filters": {"8": (0,)}}, "layer 8 is no convolution"),
+        ({"filters": {"0": (1,)}, "retrained": ("0",)}, "corrected and retrained at once"),
+    ],
+)
+def test_plans_that_do_not_fit_are_refused(plan: dict[str, object], reason: str) -> None:
+    network = make_toy("plain")
+    before = snapshot(network)
+    with pytest.raises(DeepcorrectError, match=reason):
+        attach(network, Plan.model_validate({"distortion": "blur", **plan}), EXAMPLE)
+    assert list(network.state_dict()) == list(before)
+
+
+def test_a_correction_of_another_network_is_refused_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "correction.safetensors"
+    network = make_toy("plain")
+    attach(network, plan_for(network), EXAMPLE).save(file)
+    others = {"residual": "unknown layer '0'", "depthwise": "layer 1 has 8 filters|unknown layer '2'"}
+    for name, reason in others.items():
+        other = make_toy(name)
+        before = other(EXAMPLE)
+        with pytest.raises(DeepcorrectError, match=f"made for another network: {reason}|unknown layer"):
+            load_correction(file, other, EXAMPLE)
+        assert torch.equal(other(EXAMPLE), before)
+    twin = make_toy("plain", seed=1)
+    before = twin(EXAMPLE)
+    with pytest.raises(DeepcorrectError, match="the layers fit, but the weights differ"):
+        load_correction(file, twin, EXAMPLE)
+    assert torch.equal(twin(EXAMPLE), before)
+
+
+def test_files_that_are_no_correction_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "correction.safetensors"
+    network = make_toy("plain")
+    attach(network, plan_for(network), EXAMPLE).save(file)
+    content = file.read_bytes()
+    for wrong in (content[: len(content) // 2], b"", b"\x80\x04not safetensors", content[:8] + b"x" * 100):
+        file.write_bytes(wrong)
+        with pytest.raises(DeepcorrectError, match="not a correction saved by deepcorrect, or cut short"):
+            read_header(file)
+    with pytest.raises(DeepcorrectError, match="--correction nowhere: no such file or run folder"):
+        find_correction("nowhere")

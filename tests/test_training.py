@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from deepcorrect.augmentation import augment
+from deepcorrect.correction import Plan, attach
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion, get_distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.loading import TrainingBatches, as_float
+from deepcorrect.progress import EpochMetrics, Silent
+from deepcorrect.recipes import get_recipe
+from deepcorrect.training import train
+from tests.conftest import make_toy
+
+NOISE = get_distortion("noise")
+RECIPE = get_recipe("fast", "correct", epochs=4, batch_size=20, precision="fp32", validate_images=None)
+
+
+class Interrupt(Silent):
+    """Stops the training after some epochs, as Ctrl-C would."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def epochs(self, history: object) -> None:
+        assert isinstance(history, list)
+        if len(history) == self._after:
+            raise KeyboardInterrupt
+
+
+def corrected(data: Dataset) -> tuple[nn.Module, nn.Module]:
+    network = make_toy("batch-norm")
+    plan = Plan(distortion="noise", filters={"0": (0, 1, 2), "3": (1, 4)})
+    return network, attach(network, plan, as_float(data.test.images[:2]), seed=3)
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(dataset: Dataset, tmp_path: Path) -> None:
+    network, whole = corrected(dataset)
+    history = train(network, whole, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3)
+    file = tmp_path / "checkpoint.pt"
+    for stop in (1, 3):
+        network, part = corrected(dataset)
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3,
+                checkpoint=file, reporter=Interrupt(stop),
+            )  # fmt: skip
+    network, part = corrected(dataset)
+    resumed = train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3, checkpoint=file)
+    assert all(torch.equal(whole.state_dict()[name], value) for name, value in part.state_dict().items())
+    assert [epoch.loss for epoch in resumed] == [epoch.loss for epoch in history]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_another_seed_gives_other_weights(dataset: Dataset) -> None:
+    ends = []
+    for seed in (3, 4):
+        network, part = corrected(dataset)
+        train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=seed)
+        ends.append(torch.cat([value.flatten() for value in part.parameters()]))
+    assert not torch.allclose(ends[0], ends[1])
+
+
+def test_the_best_epoch_on_validation_images_is_kept(dataset: Dataset) -> None:
+    network, part = corrected(dataset)
+    history = train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3)
+    from deepcorrect.evaluation import evaluate
+
+    found = evaluate(network, dataset.validation, NOISE, (20, 40), classes=5, seed=3)
+    assert found.mean_top1 == max(epoch.validation_mean for epoch in history)
+
+
+def test_training_learns_what_it_is_shown(digits: Dataset, small: nn.Module) -> None:
+    recipe = get_recipe("fast", "baseline", epochs=8, batch_size=64, precision="fp32")
+    history = train(small, small, digits, recipe, distortion=None, levels=())
+    assert history[-1].validation_top1[0] > 0.85
+    assert history[-1].loss < history[0].loss
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(dataset: Dataset) -> None:
+    network, part = corrected(dataset)
+    broken = get_recipe("fast", "correct", epochs=4, batch_size=20, precision="fp32", rate=1e30)
+    with pytest.raises(DeepcorrectError, match=r"the loss is (nan|inf) at step \d+ with learning rate .*; try a lower --rate"):
+        train(network, part, dataset, broken, distortion=NOISE, levels=(20,))
+
+
+def test_a_broken_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    network, part = corrected(dataset)
+    with pytest.raises(DeepcorrectError, match=r"checkpoint.pt: not a sound checkpoint"):
+        train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20,), checkpoint=tmp_path / "checkpoint.pt")
+
+
+def test_half_of_each_batch_is_distorted_at_levels_drawn_uniformly(dataset: Dataset) -> None:
+    mark = Distortion("mark", lambda images, severity: images * 0 - severity.view(-1, 1, 1, 1), {})
+    recipe = get_recipe("fast", "correct", batch_size=20, shift=0.0, flip=False)
+    batches = TrainingBatches(dataset.train, recipe, distortion=mark, levels=(1, 2, 3), seed=0, device=torch.device("cpu"))
+    seen: list[float] = []
+    for epoch in range(40):
+        for images, _ in batches.epoch(epoch):
+            levels = -images[:, 0, 0, 0]
+            assert (levels > 0).sum() == len(images) // 2
+            seen += levels[levels > 0].tolist()
+    shares = [seen.count(level) / len(seen) for level in (1, 2, 3)]
+    assert all(abs(share - 1 / 3) < 0.05 for share in shares)
+
+
+def test_every_image_is_seen_once_a_pass(dataset: Dataset) -> None:
+    recipe = get_recipe("fast", "correct", batch_size=25, passes=2, shift=0.0, flip=False)
+    batches = TrainingBatches(dataset.train, recipe, distortion=None, levels=(), seed=0, device=torch.device("cpu"))
+    seen = torch.cat([labels for _, labels in batches.epoch(0)])
+    assert torch.equal(torch.bincount(seen, minlength=5), 2 * torch.bincount(dataset.train.labels, minlength=5))
+    assert batches.steps_per_epoch == 6
+
+
+def test_published_learning_rates() -> None:
+    finetune, units = get_recipe("paper", "finetune"), get_recipe("paper", "correct")
+    assert [finetune.rate_at(epoch * 7, 7) for epoch in (0, 9, 10, 20, 39)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-5])
+    assert [units.rate_at(epoch * 7, 7, 3) for epoch in (0, 10, 30)] == pytest.approx([0.1, 0.01, 1e-4])
+    assert [units.rate_at(epoch * 7, 7, 6) for epoch in (0, 1)] == pytest.approx([0.01, 0.1])
+    assert (units.batch_size, units.epochs, units.passes, units.l1, units.momentum) == (250, 40, 2, 1e-5, 0.9)
+    assert (units.shift, units.rotation, units.flip) == (0.15, 20, True)
+
+
+def test_one_cycle_rises_to_the_peak_and_ends_near_zero() -> None:
+    recipe = get_recipe("fast", "correct", epochs=10)
+    rates = [recipe.rate_at(step, 100) for step in range(1000)]
+    assert max(rates) == pytest.approx(recipe.rate, rel=0.01)
+    assert rates.index(max(rates)) == pytest.approx(recipe.warmup * 1000, abs=2)
+    assert rates[0] < recipe.rate / 100
+    assert rates[-1] < recipe.rate / 1000
+
+
+def test_recipes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('base = "paper"\nepochs = 7\n')
+    recipe = get_recipe(str(file), "finetune", rate=0.5)
+    assert (recipe.epochs, recipe.rate, recipe.rotation) == (7, 0.5, 20)
+    for wrong in ("epochs = 0", "epoch = 3", "epochs = ["):
+        file.write_text(wrong)
+        with pytest.raises(DeepcorrectError, match="my.toml"):
+            get_recipe(str(file), "finetune")
+    with pytest.raises(DeepcorrectError, match="'quick' is unknown; use paper, fast"):
+        get_recipe("quick", "correct")
+
+
+def stream(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_without_augmentation_images_stay() -> None:
+    images = torch.rand(5, 3, 8, 6)
+    assert torch.allclose(augment(images, flip=False, shift=0, rotation=0, generator=stream()), images)
+
+
+def test_flips_and_whole_pixel_shifts_move_pixels_and_change_none() -> None:
+    images = torch.rand(200, 1, 8, 8)
+    moved = augment(images, flip=True, shift=0, rotation=0, generator=stream())
+    flipped = [torch.equal(image, before.flip(2)) for image, before in zip(moved, images, strict=True)]
+    same = [torch.equal(image, before) for image, before in zip(moved, images, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 70 < sum(flipped) < 130
+    shifted = augment(images, flip=False, shift=0.25, rotation=0, generator=stream())
+    offsets = set()
+    for image, before in zip(shifted, images, strict=True):
+        padded = nn.functional.pad(before, (2, 2, 2, 2), mode="constant", value=-1)
+        inner = image[:, 2:6, 2:6]
+        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(inner, padded[:, y + 2 : y + 6, x + 2 : x + 6])]
+        assert found
+        offsets.add(found[0])
+    assert len(offsets) == 25
+
+
+def test_rotation_turns_by_the_angle_it_says() -> None:
+    images = torch.zeros(100, 1, 33, 33)
+    images[:, :, 14:19, 28:31] = 1
+    turned = augment(images, flip=False, shift=0, rotation=20, generator=stream())
+    grid = torch.arange(33.0) - 16
+    mass = turned.sum((1, 2, 3))
+    angles = torch.atan2((turned * grid.view(1, 1, -1, 1)).sum((1, 2, 3)) / mass, (turned * grid).sum((1, 2, 3)) / mass)
+    assert angles.abs().max().rad2deg().item() == pytest.approx(20, abs=1.5)
+    assert angles.rad2deg().std().item() == pytest.approx(40 / 12**0.5, rel=0.2)
+
+
+def test_metrics_mean_is_over_all_levels() -> None:
+    assert EpochMetrics(1, 0.5, 0.1, (0.9, 0.6, 0.3), 1.0, 1.0).validation_mean == pytest.approx(0.6)
