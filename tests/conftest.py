@@ -112,13 +112,13 @@ def labelled_by(network: nn.Module, images: ImageSet) -> ImageSet:
     return ImageSet.whole(images.images, network(as_float(images.images)).argmax(1))
 
 
-@pytest.fixture()
+@pytest.fixture
 def images() -> ImageSet:
     """Forty random images of five classes."""
     return random_images(40)
 
 
-@pytest.fixture()
+@pytest.fixture
 def dataset() -> Dataset:
     """Random data for five classes."""
     parts = [random_images(count, seed=count) for count in (60, 30, 30)]
@@ -133,7 +133,7 @@ def digits() -> Dataset:
     return read_digits()
 
 
-@pytest.fixture()
+@pytest.fixture
 def small() -> nn.Module:
     """An untrained network for the digits."""
     torch.manual_seed(0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from deepcorrect.corrected import Adapter
 from deepcorrect.correction import Plan, attach
 from deepcorrect.cost import count_parameters, multiply_accumulates
 from deepcorrect.models.alexnet import AlexNet
@@ -58,7 +59,9 @@ def test_multiply_accumulates_of_a_corrected_network_are_those_of_its_parts() ->
     network = AllCNN()
     before = multiply_accumulates(network, EXAMPLE)
     correction = attach(network, Plan(distortion="blur", filters=corrected(1)), EXAMPLE)
-    unit = multiply_accumulates(correction.adapters["conv1"].unit, torch.zeros(1, 50, 32, 32))  # type: ignore[union-attr]
+    adapter = correction.adapters["conv1"]
+    assert isinstance(adapter, Adapter)
+    unit = multiply_accumulates(adapter.unit, torch.zeros(1, 50, 32, 32))
     assert multiply_accumulates(network, EXAMPLE) == before + unit
     with correction.disabled():
         assert multiply_accumulates(network, EXAMPLE) == before

@@ -15,7 +15,7 @@ from tests.conftest import labelled_by, make_toy, random_images
 NOISE = get_distortion("noise")
 
 
-@pytest.fixture()
+@pytest.fixture
 def network() -> nn.Module:
     return make_toy("batch-norm")
 
@@ -25,12 +25,13 @@ def test_accuracies_equal_those_counted_image_by_image(network: nn.Module) -> No
     found = evaluate(network, images, NOISE, (30, 90), classes=7, seed=2, batch_size=16)
     assert found.levels == (0, 30, 90)
     for place, level in enumerate(found.levels):
-        right, among_five, by_class = 0, 0, [[0, 0] for _ in range(7)]
+        right, among_five = 0, 0
+        by_class = [[0, 0] for _ in range(7)]
         for index in range(60):
             image = as_float(images.images[index : index + 1])
             with torch.no_grad():
                 order = network(NOISE.at(image, level, torch.tensor([index]), 2))[0].argsort(descending=True).tolist()
-            label = int(images.labels[index])
+            label = int(images.labels[index].item())
             right += order[0] == label
             among_five += label in order[:5]
             by_class[label][0] += order[0] == label

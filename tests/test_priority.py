@@ -106,9 +106,9 @@ def test_ranking_leaves_the_network_as_it_was(toy: nn.Module) -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in toy.modules())
 
 
-@pytest.fixture()
+@pytest.fixture
 def ranking() -> Ranking:
-    scores = {"a": (0.1, 0.4, 0.2, 0.0), "b": (0.3, 0.3, 0.25, -0.1)}
+    scores: dict[str, tuple[float, ...]] = {"a": (0.1, 0.4, 0.2, 0.0), "b": (0.3, 0.3, 0.25, -0.1)}
     return Ranking("blur", (1.0,), 100, 0, (0.5,), scores)
 
 

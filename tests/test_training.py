@@ -143,7 +143,7 @@ def test_recipes_from_a_file(tmp_path: Path) -> None:
     assert (recipe.epochs, recipe.rate, recipe.rotation) == (7, 0.5, 20)
     for wrong in ("epochs = 0", "epoch = 3", "epochs = ["):
         file.write_text(wrong)
-        with pytest.raises(DeepcorrectError, match="my.toml"):
+        with pytest.raises(DeepcorrectError, match=r"my\.toml"):
             get_recipe(str(file), "finetune")
     with pytest.raises(DeepcorrectError, match="'quick' is unknown; use paper, fast"):
         get_recipe("quick", "correct")

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from deepcorrect.results import Record
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Find the filters of a convolutional network that blur and noise ruin, and repair just those (DeepCorrect).",
 )
+
+
+# an option that does not parse; typer names no public base class for it
+_UsageError: type[Any] = typer.BadParameter.__mro__[2]
 
 
 class PrecisionChoice(StrEnum):
@@ -74,12 +77,11 @@ ImagesOption = Annotated[int, typer.Option("--images", help="Images to rank on, 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except DeepcorrectError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        print("interrupted; the same command with the same --out continues", file=sys.stderr)
-        sys.exit(130)
+    except _UsageError as error:
+        _fail(f"{error.format_message()} (see --help)")
     except OSError as error:
         if error.errno is None or (error.filename is None and error.errno != 28):
             raise
@@ -451,6 +453,8 @@ class _job:  # noqa: N801
 
     def __exit__(self, *failure: Any) -> None:
         self._bars.__exit__(*failure)
+        if failure[0] is KeyboardInterrupt:
+            _warn("interrupted; the same command with the same --out continues")
 
 
 def _open(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> None:

@@ -162,8 +162,11 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
     """Refuse options that the network cannot fulfil, before any work is done.
 
     Raises:
-        DeepcorrectError: a share outside (0, 1] or of no filter, an unknown unit, a layer both corrected and retrained.
+        DeepcorrectError: a share outside (0, 1] or of no filter, no images, an unknown unit, a layer both corrected and
+            retrained.
     """
+    if options.images < 1:
+        raise DeepcorrectError(f"--images {options.images}: at least one image is needed to rank filters")
     filters = {layer.name: layer.filters for layer in convolutions(job.layers)}
     for layer, share in zip(options.layers, options.shares, strict=True):
         count_of_share(share, filters[layer], layer)

@@ -1,0 +1,1 @@
+"""Speed, each figure against a named opponent in the same run."""

@@ -1,0 +1,263 @@
+"""The command line as a user meets it: results, and one clear line with exit code 2 for a mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from deepcorrect import cli
+from deepcorrect.files import write_tensors
+from tests.test_datasets import Hostile, write_cifar, write_pictures
+
+QUICK = ["--data", "digits", "--epochs", "2", "--batch-size", "64", "--device", "cpu", "--precision", "fp32"]
+
+Output = tuple[int, str, str]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Output:
+    """Exit code, standard output and standard error of ``deepcorrect ARGUMENTS``."""
+    code = 0
+    old, sys.argv = sys.argv, ["deepcorrect", *map(str, arguments)]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = old
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained baseline for the digits."""
+    folder = tmp_path_factory.mktemp("runs") / "baseline"
+    arguments = ["train-baseline", "smallcnn", "--out", str(folder), *QUICK, "--epochs", "8"]
+    subprocess.run([sys.executable, "-m", "deepcorrect.cli", *arguments], check=True, capture_output=True)
+    return folder
+
+
+def test_the_whole_job_and_that_a_second_call_continues(
+    baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (
+        "correct",
+        baseline,
+        "--distortion",
+        "noise",
+        "--layers",
+        "2",
+        "--images",
+        "20",
+        "--out",
+        tmp_path / "run",
+        *QUICK,
+    )
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert code == 0
+    records = json.loads(out)["records"]
+    assert [record["name"] for record in records] == ["baseline", "deepcorr-2"]
+    assert records[1]["mean_top1"] > records[0]["mean_top1"]
+    saved = {path.name for path in (tmp_path / "run").iterdir()}
+    assert saved >= {
+        "config.json", "ranking.json", "checkpoint.pt", "metrics.json", "correction.safetensors",
+        "results.json", "samples.json", "figures", "report.html",
+    }  # fmt: skip
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    code, again, _ = run(capsys, *arguments, "--json")
+    assert (code, again) == (0, out)
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+
+    code, out, _ = run(capsys, "evaluate", baseline, "--correction", tmp_path / "run", *QUICK[:2], *QUICK[6:], "--json")
+    assert code == 0
+    measured = json.loads(out)
+    assert measured["top1"] == records[1]["top1"]
+    assert measured["distortion"] == "noise"
+    assert measured["levels"][0] == 0
+    assert len(measured["top1"]) == len(measured["levels"]) == 7
+    assert measured["mean_top1"] == pytest.approx(sum(measured["top1"]) / 7)
+    assert measured["trainable_parameters"] == records[1]["trainable_parameters"]
+
+    code, _, error = run(capsys, *arguments, "--share", "0.25")
+    assert code == 2
+    assert "holds a run with shares = [0.5, 0.5], not [0.25, 0.25]" in error
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+
+
+def test_finetune_and_the_c_variant(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "finetune", baseline, "--layers", "all", "--out", tmp_path / "f", *QUICK, "--json")
+    assert code == 0
+    finetuned = json.loads(out)["records"][-1]
+    assert (finetuned["name"], finetuned["trainable_parameters"]) == ("finetune-4", 21_754)
+    code, out, _ = run(capsys, "correct", baseline, "--layers", "1", "--images", "10", "--retrain-last", "1", *QUICK, "--json")
+    assert code == 0
+    assert json.loads(out)["records"][-1]["name"] == "deepcorr-1c"
+
+
+def test_rank_assess_and_data(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "rank", baseline, "--data", "digits", "--images", "20", "--layers", "conv2,conv1", "--json")
+    assert code == 0
+    assert {layer: len(scores) for layer, scores in json.loads(out)["scores"].items()} == {"conv1": 24, "conv2": 32}
+    code, out, _ = run(capsys, "assess", baseline, "--data", "digits", "--levels", "20,40", "--distortion", "noise")
+    assert code == 0
+    assert "Top-1 accuracy under noise (539 test images)" in out
+    code, out, _ = run(capsys, "data", "digits", "--json")
+    assert json.loads(out)["classes"] == 10
+
+
+def test_a_factory_in_a_file_with_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))\n"
+    )
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    write_tensors(tmp_path / "net.safetensors", network.state_dict())
+    weights = ("--weights", tmp_path / "net.safetensors")
+    code, out, _ = run(capsys, "evaluate", f"{file}:net", *weights, "--data", "digits", "--json")
+    assert code == 0
+    assert json.loads(out)["trainable_parameters"] == 90
+
+
+def test_an_image_folder(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "0123":
+        write_pictures(tmp_path / name, 12, (8, 8))
+    code, out, _ = run(capsys, "evaluate", baseline, "--data", f"folder:{tmp_path}", "--grey", "--json")
+    assert code == 0
+    assert json.loads(out)["images"] == 8
+
+
+def one_line(error: str) -> str:
+    """The message, checked to be a single line that begins as one."""
+    lines = [line for line in error.strip().splitlines() if line]
+    assert len(lines) == 1, error
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "nonsense"], "nonsense: unknown network"),
+        (["evaluate", "smallcnn", "--data", "folder:/nowhere"], "--data folder:/nowhere: no such folder"),
+        (["evaluate", "smallcnn", "--device", "cuda"], "--device cuda: no CUDA GPU"),
+        (["evaluate", "smallcnn", "--device", "tpux"], "--device tpux: unknown device"),
+        (["evaluate", "smallcnn", "--distortion", "rain"], "unknown distortion 'rain'"),
+        (["evaluate", "smallcnn", "--levels", "0,1"], "--levels 0,1"),
+        (["evaluate", "smallcnn", "--correction", "nothing"], "--correction nothing: no such file"),
+        (["evaluate", "smallcnn", "--weights", "nothing.safetensors"], "--weights nothing.safetensors: no such file"),
+        (["evaluate", "missing.py:net"], "missing.py: no such Python file"),
+        (["evaluate", "alexnet"], "the network does not take the 1x8x8 images of digits"),
+        (["correct", "smallcnn", "--share", "1.5"], "--share 1.5: outside (0, 1]"),
+        (["correct", "smallcnn", "--share", "half"], "--share half"),
+        (["correct", "smallcnn", "--share", "0.5,0.5"], "2 shares for 3 layers"),
+        (["correct", "smallcnn", "--share", "0.01"], "layer conv1 has 24 filter(s), of which this is none"),
+        (["correct", "smallcnn", "--layers", "conv7"], "unknown layer 'conv7'; the network has conv1, conv2, conv3, conv4"),
+        (["correct", "smallcnn", "--layers", "9"], "--layers 9: the network has 4"),
+        (["correct", "smallcnn", "--unit", "huge"], "--unit huge: unknown"),
+        (["correct", "smallcnn", "--retrain-last", "2"], "cannot be corrected and retrained at once"),
+        (["correct", "smallcnn", "--recipe", "slow"], "'slow' is unknown; use paper, fast"),
+        (["correct", "smallcnn", "--images", "0"], "--images 0"),
+        (["finetune", "smallcnn", "--epochs", "0"], "epochs"),
+        (["finetune", "smallcnn", "--seed", "x"], "Invalid value for '--seed'"),
+        (["finetune", "smallcnn", "--speed", "3"], "No such option: --speed"),
+        (["finetune"], "Missing argument 'model'"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments if any("folder:" in argument for argument in arguments) else [*arguments, "--data", "digits"]
+    out = [] if arguments[0] == "evaluate" else ["--out", str(tmp_path / "run")]
+    code, _, error = run(capsys, *given, *out)
+    assert code == 2
+    assert message in one_line(error)
+    assert not [path for path in tmp_path.rglob("*") if path.name not in {"run", "config.json"}]
+
+
+def test_more_classes_than_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "def broken():\n"
+        "    raise ValueError('no weights')\n"
+    )
+    code, _, error = run(capsys, "evaluate", f"{file}:net", "--data", "digits")
+    assert code == 2
+    assert "digits has 10 classes, the network only 5 outputs: label 5 (5) lies outside" in one_line(error)
+    code, _, error = run(capsys, "evaluate", f"{file}:broken", "--data", "digits")
+    assert code == 2
+    assert "the factory failed: ValueError: no weights" in one_line(error)
+
+
+def test_a_hostile_or_truncated_pickle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    owned = tmp_path / "owned"
+    write_cifar(tmp_path / "hostile", lambda content: content.update({b"x": Hostile(owned)}))
+    code, _, error = run(capsys, "data", "cifar100", "--root", tmp_path / "hostile")
+    assert code == 2
+    assert "not a sound CIFAR-100 file" in one_line(error)
+    assert not owned.exists()
+
+
+def test_a_correction_of_another_network(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "correct", baseline, "--layers", "1", "--images", "10", "--out", tmp_path / "run", *QUICK)
+    code, _, error = run(capsys, "evaluate", "smallcnn", "--correction", tmp_path / "run", "--data", "digits")
+    assert code == 2
+    assert "made for another network: the layers fit, but the weights differ" in one_line(error)
+
+
+def test_an_out_folder_that_is_no_run_or_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    code, _, error = run(capsys, "assess", "smallcnn", "--data", "digits", "--out", tmp_path)
+    assert code == 2
+    assert "not empty, and no run of deepcorrect" in one_line(error)
+    code, _, error = run(capsys, "assess", "smallcnn", "--data", "digits", "--out", tmp_path / "precious.txt" / "run")
+    assert code == 2
+    assert "cannot be made" in one_line(error)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(baseline: Path, tmp_path: Path) -> None:
+    """Every file above 20 kB fails, as on a full disk: the checkpoint of the first epoch is the first such file."""
+    limited = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); from deepcorrect.cli import main; main()"
+    arguments = ["correct", baseline, "--layers", "1", "--images", "10", "--out", tmp_path / "run", *QUICK]
+    done = subprocess.run([sys.executable, "-c", limited, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "checkpoint.pt: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "ranking.json"}
+
+
+def test_an_interruption_says_how_to_go_on(
+    baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepcorrect.pipeline.assess", interrupt)
+    code, _, error = run(capsys, "assess", baseline, "--data", "digits")
+    assert code == 130
+    assert "the same command with the same --out continues" in error
+
+
+def test_help_imports_nothing_heavy_and_shows_examples() -> None:
+    script = "import sys; from deepcorrect.cli import app; app(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    modules = done.stdout.splitlines()[-1]
+    assert not [heavy for heavy in ("torch", "numpy", "matplotlib", "sklearn", "pydantic") if f"'{heavy}'" in modules]
+
+
+@pytest.mark.parametrize("command", ["assess", "rank", "correct", "finetune", "evaluate", "train-baseline", "report", "data"])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"Example: deepcorrect {command} " in out.replace("\n", " ")
