@@ -26,7 +26,7 @@ from deepcorrect.runtime import autocast, describe_machine, keep_memory
 from deepcorrect.units import CorrectionUnit, unit_shape
 
 CPU = torch.device("cpu")
-FILTERS = {f"conv{layer}": tuple(range(0, 96, 2)) + (1, 3) for layer in (1, 2, 3)}
+FILTERS = {f"conv{layer}": (1, 3, *range(0, 96, 2)) for layer in (1, 2, 3)}
 DISTORTION = get_distortion("blur")
 
 

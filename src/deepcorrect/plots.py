@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from deepcorrect.results import Record
 
@@ -57,6 +58,7 @@ def plot_training(axes: Axes, curves: Mapping[str, Sequence[float]]) -> Axes:
         epochs = range(1, len(values) + 1)
         axes.plot(epochs, values, label=name, **_style(place))
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("validation accuracy, mean over levels")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

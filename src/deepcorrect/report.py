@@ -100,8 +100,20 @@ def _section(distortion: str, runs: Sequence[_Saved], figures: Path) -> dict[str
         "records": ordered,
         "best": [max(record.top1[place] for record in ordered) for place in range(len(ordered[0].levels))],
         "drawings": drawings,
-        "samples": [(run.trained_name, samples) for run in trained if (samples := run.optional("samples.json"))],
+        "samples": _merge_samples([samples for run in trained if (samples := run.optional("samples.json"))]),
     }
+
+
+def _merge_samples(saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One table for all runs that show the same images, with every network's answers."""
+    merged: list[dict[str, Any]] = []
+    for samples in saved:
+        same = next((other for other in merged if other["images"] == samples["images"]), None)
+        if same is None:
+            merged.append(samples)
+        else:
+            same["answers"] |= samples["answers"]
+    return merged
 
 
 def _draw_priority(figures: Path, distortion: str, run: _Saved) -> _Drawing:

@@ -1,0 +1,5 @@
+"""``python -m deepcorrect.cli``."""
+
+from deepcorrect.cli import main
+
+main()

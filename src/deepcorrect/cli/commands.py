@@ -1,0 +1,273 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepcorrect.cli import options as o
+from deepcorrect.errors import DeepcorrectError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Find the filters of a convolutional network that blur and noise ruin, and repair just those (DeepCorrect).",
+)
+
+
+@app.command()
+@o.with_common_options
+def assess(
+    model: o.Model,
+    common: o.Common,
+    distortion: Annotated[str, typer.Option("--distortion", help="One or more, separated by commas.")] = "blur,noise",
+    levels: o.Levels = None,
+    out: o.Out = None,
+) -> None:
+    """How bad is it: accuracy of a network at every level of each distortion.
+
+    Example: deepcorrect assess allcnn-cifar100 --data cifar100 --root data
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+
+    with session.open_job(model, common) as job:
+        ladders = [session.ladder_of(job, name, levels) for name in distortion.split(",")]
+        settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
+        records = session.open_run(job, out, "assess", settings) or pipeline.assess(job, ladders)
+        session.conclude(job, records, as_json=common.as_json)
+
+
+@app.command()
+@o.with_common_options
+def rank(
+    model: o.Model,
+    common: o.Common,
+    distortion: o.DistortionName = "blur",
+    levels: o.Levels = None,
+    layers: o.Layers = "all",
+    images: o.Images = 1000,
+    out: o.Out = None,
+) -> None:
+    """Which filters: the correction priority of every filter, exactly (Algorithm 1).
+
+    Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+    from deepcorrect.console import show_ranking
+
+    with session.open_job(model, common) as job:
+        kind, steps = session.ladder_of(job, distortion, levels)
+        chosen = session.pick_convolutions(job, layers)
+        names = [layer.name for layer in chosen]
+        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "images": images}
+        session.open_run(job, out, "rank", settings)
+        ranking = pipeline.rank(job, kind, steps, chosen, images=images)
+    if common.as_json:
+        print(json.dumps(asdict(ranking)))
+    else:
+        show_ranking(ranking)
+
+
+@app.command()
+@o.with_common_options
+def correct(
+    model: o.Model,
+    common: o.Common,
+    distortion: o.DistortionName = "blur",
+    levels: o.Levels = None,
+    layers: o.Layers = "3",
+    share: o.Share = "0.5",
+    ranking: o.Scope = o.RankingScope.local,
+    unit: o.Unit = "cifar",
+    no_bn: o.NoBatchNorm = False,
+    retrain_last: o.RetrainLast = 0,
+    images: o.Images = 1000,
+    recipe: o.RecipeName = "fast",
+    epochs: o.Epochs = None,
+    rate: o.Rate = None,
+    batch_size: o.BatchSize = None,
+    half: o.Half = False,
+    out: o.Out = None,
+) -> None:
+    """Repair them: train correction units behind the most susceptible filters. Ranks, trains, evaluates and reports.
+
+    Example: deepcorrect correct allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/fix
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+    from deepcorrect.recipes import get_recipe
+
+    training = get_recipe(recipe, "correct", epochs=epochs, rate=rate, batch_size=batch_size)
+    with session.open_job(model, common) as job:
+        kind, steps = session.ladder_of(job, distortion, levels)
+        chosen = session.pick_convolutions(job, layers)
+        plan = pipeline.CorrectionOptions(
+            layers=tuple(layer.name for layer in chosen),
+            shares=session.shares_of(share, chosen),
+            ranking="local" if ranking is o.RankingScope.local else "global",
+            images=images,
+            unit=unit,
+            batch_norm=not no_bn,
+            retrained=session.last_layers(job, retrain_last),
+        )
+        pipeline.check_options(job, plan)
+        settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": half}
+        records = session.open_run(job, out, "correct", {**settings, "recipe": training.model_dump()})
+        records = records or pipeline.correct(job, kind, steps, plan, training, half=half)[1]
+        session.conclude(job, records, as_json=common.as_json)
+
+
+@app.command()
+@o.with_common_options
+def finetune(
+    model: o.Model,
+    common: o.Common,
+    distortion: o.DistortionName = "blur",
+    levels: o.Levels = None,
+    layers: o.Layers = "3",
+    recipe: o.RecipeName = "fast",
+    epochs: o.Epochs = None,
+    rate: o.Rate = None,
+    batch_size: o.BatchSize = None,
+    half: o.Half = False,
+    out: o.Out = None,
+) -> None:
+    """The alternative: train the first layers whole (Finetune-k).
+
+    Example: deepcorrect finetune allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/ft
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+    from deepcorrect.layers import pick
+    from deepcorrect.recipes import get_recipe
+
+    training = get_recipe(recipe, "finetune", epochs=epochs, rate=rate, batch_size=batch_size)
+    with session.open_job(model, common) as job:
+        kind, steps = session.ladder_of(job, distortion, levels)
+        names = [layer.name for layer in pick(job.layers, layers)]
+        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": half}
+        records = session.open_run(job, out, "finetune", {**settings, "recipe": training.model_dump()})
+        records = records or pipeline.finetune(job, kind, steps, names, training, half=half)[1]
+        session.conclude(job, records, as_json=common.as_json)
+
+
+@app.command()
+@o.with_common_options
+def evaluate(
+    model: o.Model,
+    common: o.Common,
+    correction: o.CorrectionName = None,
+    distortion: Annotated[str | None, typer.Option("--distortion", help="Default: the correction's own, else blur.")] = None,
+    levels: o.Levels = None,
+) -> None:
+    """Measure a network, with or without a correction, at every level of one distortion.
+
+    Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-3-blur --data cifar100 --root data --json
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+    from deepcorrect.console import show_records
+    from deepcorrect.correction import find_correction, load_correction, read_header
+    from deepcorrect.cost import count_parameters
+
+    path = find_correction(correction) if correction else None
+    trained_against = read_header(path).distortion if path else "blur"
+    with session.open_job(model, common) as job:
+        kind, steps = session.ladder_of(job, distortion or trained_against, levels)
+        parts = load_correction(path, job.model, job.example) if path else job.model
+        record = pipeline.measure(job, correction or "baseline", kind, steps, count_parameters(parts.parameters()))
+    if common.as_json:
+        print(json.dumps({"model": model, "data": job.data.name, **record.model_dump(mode="json")}))
+    else:
+        show_records([record])
+
+
+@app.command("train-baseline")
+@o.with_common_options
+def train_baseline(
+    common: o.Common,
+    model: Annotated[str, typer.Argument(help="allcnn, smallcnn, alexnet or file.py:factory.")] = "allcnn",
+    recipe: o.RecipeName = "fast",
+    epochs: o.Epochs = None,
+    rate: o.Rate = None,
+    batch_size: o.BatchSize = None,
+    half: o.Half = False,
+    out: o.Out = None,
+) -> None:
+    """Train a network on clean images, to have one to correct.
+
+    Example: deepcorrect train-baseline allcnn --data cifar100 --root data --out runs/baseline
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import session
+    from deepcorrect.recipes import get_recipe
+
+    training = get_recipe(recipe, "baseline", epochs=epochs, rate=rate, batch_size=batch_size)
+    with session.open_job(model, common) as job:
+        ladders = [session.ladder_of(job, name, None) for name in ("blur", "noise")]
+        shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
+        settings = {"model": model, **shape, "half": half, "recipe": training.model_dump()}
+        records = session.open_run(job, out, "train-baseline", settings)
+        records = records or pipeline.train_baseline(job, training, ladders, half=half)
+        session.conclude(job, records, as_json=common.as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, shown together.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="The page; default: report.html in the first run.")] = None,
+) -> None:
+    """Look at it: one page with the tables and figures of some runs, from their saved results alone.
+
+    Example: deepcorrect report runs/blur runs/finetune --out report.html
+    """
+    from deepcorrect.console import show_records
+    from deepcorrect.report import build_report
+    from deepcorrect.results import distinct, read_results
+
+    page = build_report(runs, out or runs[0] / "report.html")
+    show_records(distinct(record for run in runs for record in read_results(run).records))
+    print(page)
+
+
+@app.command("data")
+def describe_data(
+    spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR or digits.", show_default=False)],
+    root: o.Root = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR-100 into --root if it is not there.")] = False,
+    size: o.Size = None,
+    grey: o.Grey = False,
+    skip_bad: o.SkipBad = False,
+    as_json: o.Json = False,
+) -> None:
+    """Check a data set and say what is in it; fetch CIFAR-100.
+
+    Example: deepcorrect data cifar100 --root data --download
+    """
+    from deepcorrect.cli.session import tell
+    from deepcorrect.datasets import load_dataset
+    from deepcorrect.datasets.cifar100 import FOLDER, download_cifar100
+
+    if download:
+        if spec != "cifar100" or root is None:
+            raise DeepcorrectError("--download: only for cifar100, with --root")
+        if not (root / FOLDER).is_dir():
+            download_cifar100(root)
+    found = load_dataset(spec, root=root, size=size, grey=grey, skip_bad=skip_bad, warn=tell)
+    described = {
+        "data": found.name,
+        "classes": len(found.classes),
+        "image_shape": found.image_shape,
+        "ladder": found.ladder,
+        "train": len(found.train),
+        "validation": len(found.validation),
+        "test": len(found.test),
+    }
+    print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))

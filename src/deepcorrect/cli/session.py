@@ -1,0 +1,110 @@
+"""From options to a job and back to the screen: what the commands share besides their options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deepcorrect.cli.options import Common
+from deepcorrect.console import Bars, show_records
+from deepcorrect.correction import fingerprint
+from deepcorrect.datasets import load_dataset
+from deepcorrect.distortions import Distortion, get_distortion, parse_levels
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.layers import Layer, convolutions, pick
+from deepcorrect.models import load_model
+from deepcorrect.pipeline import Job
+from deepcorrect.report import build_report
+from deepcorrect.results import Record, Run
+from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
+
+
+@contextmanager
+def open_job(model: str, common: Common) -> Iterator[Job]:
+    """A network with its data, and progress bars as long as it is worked on."""
+    keep_memory()
+    device = resolve_device(common.device)
+    data = load_dataset(common.data, root=common.root, size=common.size, grey=common.grey, skip_bad=common.skip_bad, warn=tell)
+    network = load_model(
+        model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
+    )
+    precision = resolve_precision(common.precision.value, device)
+    with Bars() as bars:
+        try:
+            yield Job(network, data, device, precision, common.seed, None, bars)
+        except KeyboardInterrupt:
+            tell("interrupted; the same command with the same --out continues")
+            raise
+
+
+def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:
+    """Give the job its run folder, if there is one to be; the records, if that run is finished already."""
+    if out is None:
+        return None
+    everything = {
+        **settings,
+        "data": job.data.name,
+        "seed": job.seed,
+        "precision": job.precision,
+        "fingerprint": fingerprint(job.model),
+    }
+    job.run = Run(out, command, everything)
+    finished = job.run.finished()
+    return finished.records if finished else None
+
+
+def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
+    """Save the results and the page of the run, and print."""
+    if job.run is not None:
+        if job.run.finished() is None:
+            job.run.finish(records)
+        page = job.run.file("report.html")
+        if not page.exists():
+            build_report([job.run.path], page)
+        tell(f"report: {page}")
+    if as_json:
+        print(json.dumps({"records": [record.model_dump(mode="json") for record in records]}))
+    else:
+        show_records(records)
+
+
+def ladder_of(job: Job, name: str, levels: str | None) -> tuple[Distortion, tuple[float, ...]]:
+    """A distortion and the severities that the options ask for."""
+    distortion = get_distortion(name)
+    return distortion, parse_levels(levels, distortion, job.data.ladder)
+
+
+def pick_convolutions(job: Job, given: str) -> list[Layer]:
+    """The convolutions that ``--layers`` names."""
+    return pick(convolutions(job.layers), given)
+
+
+def last_layers(job: Job, count: int) -> tuple[str, ...]:
+    """Names of the last ``count`` layers."""
+    layers = job.layers
+    if count > len(layers):
+        raise DeepcorrectError(f"--retrain-last {count}: the network has {len(layers)} layers")
+    return tuple(layer.name for layer in layers[len(layers) - count :])
+
+
+def shares_of(given: str, layers: list[Layer]) -> tuple[float, ...]:
+    """One share for each layer from ``--share``."""
+    try:
+        shares = tuple(float(share) for share in given.split(","))
+    except ValueError:
+        raise DeepcorrectError(f"--share {given}: give a number in (0, 1], or one a layer separated by commas") from None
+    if len(shares) == 1:
+        return shares * len(layers)
+    if len(shares) != len(layers):
+        names = ", ".join(layer.name for layer in layers)
+        raise DeepcorrectError(f"--share {given}: {len(shares)} shares for {len(layers)} layers ({names})")
+    return shares
+
+
+def tell(message: str) -> None:
+    """A line on standard error."""
+    print(message, file=sys.stderr)
