@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +140,16 @@ def small() -> nn.Module:
     """An untrained network for the digits."""
     torch.manual_seed(0)
     return SmallCNN().eval()
+
+
+@pytest.fixture(scope="session")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a baseline trained on the digits for a few seconds."""
+    folder = tmp_path_factory.mktemp("runs") / "baseline"
+    options = "--data digits --epochs 8 --batch-size 64 --device cpu --precision fp32"
+    command = [sys.executable, "-m", "deepcorrect.cli", "train-baseline", "smallcnn", *options.split(), "--out", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -33,15 +33,6 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Output:
     return code, printed.out, printed.err
 
 
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained baseline for the digits."""
-    folder = tmp_path_factory.mktemp("runs") / "baseline"
-    arguments = ["train-baseline", "smallcnn", "--out", str(folder), *QUICK, "--epochs", "8"]
-    subprocess.run([sys.executable, "-m", "deepcorrect.cli", *arguments], check=True, capture_output=True)
-    return folder
-
-
 def test_the_whole_job_and_that_a_second_call_continues(
     baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,7 +141,7 @@ class Correction(nn.Module):
             parameter.requires_grad_(True)
         self._replaced, self._frozen = [], ()
 
-    def save(self, path: Path, *, half: bool = False) -> None:
+    def save(self, path: Path | str, *, half: bool = False) -> None:
         """Write just the correction: a safetensors file whose metadata holds the plan and the network's fingerprint.
 
         Args:
@@ -149,7 +149,7 @@ class Correction(nn.Module):
             half: store floating-point numbers in half precision.
         """
         header = {"plan": self.plan.model_dump(mode="json"), "fingerprint": self.fingerprint}
-        write_tensors(path, self.state_dict(), half=half, metadata={_KEY: json.dumps(header, sort_keys=True)})
+        write_tensors(Path(path), self.state_dict(), half=half, metadata={_KEY: json.dumps(header, sort_keys=True)})
 
 
 def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> Correction:

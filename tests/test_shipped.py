@@ -1,0 +1,63 @@
+"""The weights in the package, measured again on the real test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepcorrect.correction import load_correction, read_header
+from deepcorrect.cost import count_parameters
+from deepcorrect.datasets import load_dataset
+from deepcorrect.distortions import get_distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.evaluation import evaluate
+from deepcorrect.models import load_model
+from deepcorrect.runtime import resolve_precision
+from deepcorrect.shipped import shipped_correction, shipped_model, shipped_names
+from experiments.tables import PAGE, page, saved_results
+
+EXAMPLE = torch.zeros(1, 3, 32, 32)
+CPU = torch.device("cpu")
+
+
+def test_the_results_page_shows_the_saved_results() -> None:
+    assert PAGE.read_text() == page()
+
+
+@pytest.mark.parametrize("name", shipped_names("corrections"))
+def test_a_shipped_correction_fits_its_network_and_has_the_published_count(name: str) -> None:
+    network = load_model("allcnn-cifar100")
+    path = shipped_correction(name)
+    assert path is not None
+    correction = load_correction(path, network, EXAMPLE)
+    (record,) = [record for record in saved_results()[name].records if record.name != "baseline"]
+    assert count_parameters(correction.parameters()) == record.trainable_parameters
+    assert record.trainable_parameters == (242_862 if name.startswith("deepcorr-3") else 169_344)
+
+
+@pytest.mark.parametrize("name", [*shipped_names("models"), *shipped_names("corrections")])
+def test_the_published_figure_is_measured_again(name: str, data_root: Path) -> None:
+    data = load_dataset("cifar100", root=data_root)
+    network = load_model("allcnn-cifar100").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = shipped_correction(name)
+    distortion = "blur"
+    if path is not None:
+        load_correction(path, network, EXAMPLE)
+        distortion = read_header(path).distortion
+    record = next(r for r in reversed(saved_results()[name].records) if r.distortion == distortion)
+    level = record.levels[3]
+    precision = resolve_precision("auto", CPU)
+    found = evaluate(network, data.test, get_distortion(distortion), (level,), classes=100, precision=precision)
+    assert found.top1 == pytest.approx((record.top1[0], record.top1[3]), abs=0.003)
+
+
+def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from deepcorrect import shipped
+
+    (tmp_path / "index.json").write_text((shipped.FOLDER / "index.json").read_text())
+    (tmp_path / "allcnn-cifar100.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    with pytest.raises(DeepcorrectError, match="its SHA-256 is not the published one"):
+        shipped_model("allcnn-cifar100")
