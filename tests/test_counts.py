@@ -104,10 +104,10 @@ def test_table_10(name: str, place: int) -> None:
     assert found // digit * digit == operations[place]  # the table cuts after three digits: 2.087e8 is 2.08e8 there
 
 
-def test_deepcorr_5_without_batch_norm_of_alexnet() -> None:
+def test_deepcorr_5_without_batch_normalisation() -> None:
     counts = (72, 192, 192, 192, 128)
-    shapes = [unit_shape("wide", count, place + 1, batch_norm=False) for place, count in enumerate(counts)]
-    total = sum(
-        count_parameters(CorrectionUnit(count, shape).parameters()) for count, shape in zip(counts, shapes, strict=True)
-    )
-    assert round(total / 1e6, 2) == 2.81  # the paper rounds 2.812 million with and 2.807 without to 2.81 and 2.80
+    units = [
+        CorrectionUnit(count, unit_shape("wide", count, place + 1, batch_norm=False)) for place, count in enumerate(counts)
+    ]
+    total = sum(count_parameters(unit.parameters()) for unit in units)
+    assert total == sum(TABLE_10["wide"][0]) - 3 * 2 * sum(counts)  # three normalisations of D channels less, in each unit

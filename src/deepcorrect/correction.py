@@ -80,8 +80,9 @@ class Correction(nn.Module):
         norm = self._host.get_submodule(layer.norm) if layer.norm else None
         assert norm is None or isinstance(norm, nn.BatchNorm2d)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
-        corrected = CorrectedConv2d(layer.module, norm, filters, shape).to(layer.module.weight.device)
-        corrected.adapter.unit.initialize(generator(seed, position, device=layer.module.weight.device))
+        corrected = CorrectedConv2d(layer.module, norm, filters, shape)
+        corrected.adapter.unit.initialize(generator(seed, position))
+        corrected.to(layer.module.weight.device)
         self._put(layer.module, corrected)
         if norm is not None:
             self._put(norm, nn.Identity())

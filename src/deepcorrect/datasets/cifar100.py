@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
@@ -77,10 +78,12 @@ def unpack_archive(archive: bytes, md5: str, root: Path) -> None:
     if found != md5:
         raise DeepcorrectError(f"{URL}: its MD5 is {found}, not {md5}; nothing was unpacked, try again later")
     aside = root / f"{FOLDER}.partial"
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(aside, filter="data")
-    (aside / FOLDER).replace(root / FOLDER)
-    aside.rmdir()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(aside, filter="data")
+        (aside / FOLDER).replace(root / FOLDER)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _load(path: Path) -> dict[Any, Any]:
