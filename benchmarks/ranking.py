@@ -66,7 +66,7 @@ def main() -> None:
     exact = time.perf_counter() - started
     passes = options.images * sum(layer.filters for layer in layers)
     figures = {
-        "machine": describe_machine(),
+        "machine": describe_machine(CPU),
         "torch": torch.__version__,
         "precision": precision,
         "filters": sum(layer.filters for layer in layers),

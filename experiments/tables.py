@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcorrect.files import read_json, write_text
-from deepcorrect.results import Record, Results, distinct
+from deepcorrect.results import Record, Results, by_ladder
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -27,7 +27,8 @@ def page() -> str:
     runs = saved_results()
     parts = [(HERE / "results_head.md").read_text().rstrip()]
     for number, table in read_json(HERE / "paper_tables.json").items():
-        records = distinct(r for run in runs.values() for r in run.records if r.distortion == table["distortion"])
+        groups = by_ladder(record for run in runs.values() for record in run.records)
+        (records,) = [group for group in groups if group[0].distortion == table["distortion"]]
         parts.append(_table(number[-1], table, records))
     parts.append(_origins(runs))
     return "\n\n".join(parts) + "\n"
@@ -51,10 +52,17 @@ def _accuracies(top1: list[float] | tuple[float, ...], mean: float) -> list[str]
 
 
 def _origins(runs: dict[str, Results]) -> str:
-    lines = ["## Where they come from", "", _row(["Run", "Recipe", "Seed", "Precision", "Machine", "Finished"]), _row(["---"] * 6)]
+    lines = [
+        "## Where they come from",
+        "",
+        _row(["Run", "Recipe", "Seed", "Precision", "Machine", "Finished"]),
+        _row(["---"] * 6),
+    ]
     for name, run in runs.items():
         recipe, machine = run.settings["recipe"], run.provenance["machine"]
-        described = f"{recipe['epochs']} epochs of {45_000 * recipe['passes']:,}, rate {recipe['rate']:g}, {recipe['precision']}"
+        described = (
+            f"{recipe['epochs']} epochs of {45_000 * recipe['passes']:,}, rate {recipe['rate']:g}, {recipe['precision']}"
+        )
         computer = f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads"
         cells = [name, described, str(run.settings["seed"]), run.settings["precision"], computer, run.provenance["finished"]]
         lines.append(_row(cells))

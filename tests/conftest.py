@@ -35,6 +35,24 @@ class Residual(nn.Module):
         return logits
 
 
+class InPlaceResidual(Residual):
+    """The same skip connection, added in place between modules that pass one tensor on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+
+    def forward(self, images: Tensor) -> Tensor:
+        held = self.stem(images)
+        skip = held.clone()
+        held = self.conv2(self.relu(self.bn1(self.conv1(held))))
+        held += skip
+        logits: Tensor = self.head(self.flatten(self.pool(held)))
+        return logits
+
+
 class Twice(nn.Module):
     """One convolution that runs two times."""
 
@@ -72,6 +90,10 @@ TOYS: dict[str, Callable[[], nn.Module]] = {
         nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
     ),
     "residual": Residual,
+    "in-place residual": InPlaceResidual,
+    "in-place behind a view": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LeakyReLU(0.1, inplace=True), nn.Linear(8, 5)
+    ),
     "twice": Twice,
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from torch import nn
 
 from deepcorrect import cli
@@ -137,7 +138,6 @@ def one_line(error: str) -> str:
     [
         (["evaluate", "nonsense"], "nonsense: unknown network"),
         (["evaluate", "smallcnn", "--data", "folder:/nowhere"], "--data folder:/nowhere: no such folder"),
-        (["evaluate", "smallcnn", "--device", "cuda"], "--device cuda: no CUDA GPU"),
         (["evaluate", "smallcnn", "--device", "tpux"], "--device tpux: unknown device"),
         (["evaluate", "smallcnn", "--distortion", "rain"], "unknown distortion 'rain'"),
         (["evaluate", "smallcnn", "--levels", "0,1"], "--levels 0,1"),
@@ -154,7 +154,7 @@ def one_line(error: str) -> str:
         (["correct", "smallcnn", "--unit", "huge"], "--unit huge: unknown"),
         (["correct", "smallcnn", "--retrain-last", "2"], "cannot be corrected and retrained at once"),
         (["correct", "smallcnn", "--recipe", "slow"], "'slow' is unknown; use paper, fast"),
-        (["correct", "smallcnn", "--images", "0"], "--images 0"),
+        (["correct", "smallcnn", "--images", "0"], "Invalid value for '--images'"),
         (["finetune", "smallcnn", "--epochs", "0"], "epochs"),
         (["finetune", "smallcnn", "--seed", "x"], "Invalid value for '--seed'"),
         (["finetune", "smallcnn", "--speed", "3"], "No such option: --speed"),
@@ -169,7 +169,48 @@ def test_mistakes_are_one_line_and_exit_code_2(
     code, _, error = run(capsys, *given, *out)
     assert code == 2
     assert message in one_line(error)
-    assert not [path for path in tmp_path.rglob("*") if path.name not in {"run", "config.json"}]
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_gpu_where_one_is_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, error = run(capsys, "evaluate", "smallcnn", "--data", "digits", "--device", "cuda")
+    assert code == 2
+    assert "--device cuda: no CUDA GPU is available here" in one_line(error)
+
+
+def test_a_loss_that_is_not_finite_says_what_to_try(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--layers", "1", "--images", "10", "--rate", "1e30", "--out", tmp_path / "run")
+    code, _, error = run(capsys, "correct", baseline, *options, *QUICK)
+    assert code == 2
+    assert "try a lower --rate or --precision fp32, with another --out" in error.splitlines()[-1]
+
+
+def test_a_ranking_is_used_again(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranked = tmp_path / "rank"
+    code, _, _ = run(capsys, "rank", baseline, "--data", "digits", "--images", "10", "--layers", "2", "--out", ranked)
+    assert code == 0
+    correct = ("correct", baseline, "--ranked-by", ranked, *QUICK, "--out", tmp_path / "run")
+    code, _, error = run(capsys, *correct, "--layers", "conv3")
+    assert code == 2
+    assert "it ranks 0 filters of layer conv3, which has 48" in one_line(error)
+    code, _, error = run(capsys, *correct, "--layers", "2", "--distortion", "noise")
+    assert code == 2
+    assert "ranked under blur, not noise" in one_line(error)
+    code, _, _ = run(capsys, *correct, "--layers", "conv2")
+    assert code == 0
+    assert (tmp_path / "run" / "ranking.json").read_text() == (ranked / "ranking.json").read_text()
+
+
+def test_other_images_are_another_configuration(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "0123":
+        write_pictures(tmp_path / "data" / name, 12, (8, 8))
+    arguments = ("assess", baseline, "--data", f"folder:{tmp_path / 'data'}", "--grey", "--out", tmp_path / "run")
+    assert run(capsys, *arguments)[0] == 0
+    Image.new("L", (8, 8), 200).save(tmp_path / "data" / "0" / "003.png")
+    code, _, error = run(capsys, *arguments)
+    assert code == 2
+    assert "holds a run with data_fingerprint" in one_line(error)
 
 
 def test_more_classes_than_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +237,11 @@ def test_a_hostile_or_truncated_pickle(tmp_path: Path, capsys: pytest.CaptureFix
     assert code == 2
     assert "not a sound CIFAR-100 file" in one_line(error)
     assert not owned.exists()
+    file = write_cifar(tmp_path / "truncated") / "cifar-100-python" / "test"
+    file.write_bytes(file.read_bytes()[:1000])
+    code, _, error = run(capsys, "data", "cifar100", "--root", tmp_path / "truncated")
+    assert code == 2
+    assert "test: not a sound CIFAR-100 file" in one_line(error)
 
 
 def test_a_correction_of_another_network(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +271,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(baseline: Path, tmp
     assert done.returncode == 2, done.stderr
     assert "checkpoint.pt: cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "ranking.json"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "baseline.json", "ranking.json"}
 
 
 def test_an_interruption_says_how_to_go_on(

@@ -67,6 +67,17 @@ def test_multiply_accumulates_of_a_corrected_network_are_those_of_its_parts() ->
         assert multiply_accumulates(network, EXAMPLE) == before
 
 
+def test_multiply_accumulates_of_a_grouped_layer_are_counted_once() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 8, 3, groups=2)).eval()
+    example = torch.zeros(1, 4, 5, 5)
+    before = multiply_accumulates(network, example)
+    assert before == (8 * 2 * 9 + 8) * 9
+    correction = attach(network, Plan(distortion="blur", filters={"0": (0, 1)}), example)
+    adapter = correction.adapters["0"]
+    assert isinstance(adapter, Adapter)
+    assert multiply_accumulates(network, example) == before + multiply_accumulates(adapter.unit, torch.zeros(1, 2, 3, 3))
+
+
 def test_alexnet() -> None:
     with torch.device("meta"):
         network = AlexNet()

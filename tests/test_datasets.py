@@ -83,6 +83,9 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     ("edit", "reason"),
     [
         (lambda content: content.update({b"fine_labels": [100] * 1000}), "label 100 lies outside the 100 classes"),
+        (lambda content: content.update({b"fine_labels": [-1] * 1000}), "label -1 lies outside the 100 classes"),
+        (lambda content: content.update({b"fine_labels": ["apple"] * 1000}), "its labels are no integers"),
+        (lambda content: content.update({b"fine_labels": [[1], [1, 2]]}), "its labels are no integers"),
         (lambda content: content.update({b"fine_labels": [1] * 999}), "is not CIFAR-100"),
         (lambda content: content.pop(b"fine_labels"), "fine_labels is missing"),
         (lambda content: content.update({b"data": np.zeros((1000, 10), np.uint8)}), "is not CIFAR-100"),

@@ -143,6 +143,16 @@ def test_levels_from_an_option() -> None:
     assert parse_levels(None, blur, "cifar") == CIFAR
     assert parse_levels("imagenet", blur, "cifar") == (1, 2, 3, 4, 5, 6)
     assert parse_levels("0.5,2", blur, "cifar") == (0.5, 2)
-    for wrong in ("1,x", "0,1"):
+    assert parse_levels(".5,2", blur, "cifar") == (0.5, 2)
+    for wrong in ("1,x", "0,1", "typo", "1,nan", "1e400", "-1"):
         with pytest.raises(DeepcorrectError, match="--levels"):
             parse_levels(wrong, blur, "cifar")
+
+
+def test_a_distortion_that_fails_is_named() -> None:
+    register("test-broken", ladders={"default": (1,)})(lambda images, severity: images @ severity)
+    register("test-nothing", ladders={"default": (1,)})(lambda images, severity: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(DeepcorrectError, match="distortion test-broken failed: RuntimeError"):
+        get_distortion("test-broken").at(torch.rand(2, 3, 8, 8), 1, torch.arange(2), seed=0)
+    with pytest.raises(DeepcorrectError, match="into NoneType"):
+        get_distortion("test-nothing").at(torch.rand(2, 3, 8, 8), 1, torch.arange(2), seed=0)

@@ -92,7 +92,10 @@ def test_a_network_whose_answer_is_known() -> None:
     assert ranking.local("0") == (0, 1, 2)
 
 
-@pytest.mark.parametrize(("name", "is_chain"), [("plain", True), ("batch-norm", True), ("grouped", True), ("residual", False)])
+@pytest.mark.parametrize(
+    ("name", "is_chain"),
+    [("plain", True), ("batch-norm", True), ("grouped", True), ("residual", False), ("in-place residual", False)],
+)
 def test_chains_are_told_from_other_networks(name: str, is_chain: bool) -> None:
     assert (find_chain(make_toy(name), torch.rand(1, 3, 8, 8)) is not None) is is_chain
 
@@ -100,10 +103,17 @@ def test_chains_are_told_from_other_networks(name: str, is_chain: bool) -> None:
 def test_ranking_leaves_the_network_as_it_was(toy: nn.Module) -> None:
     images = random_images(10)
     before = {name: value.clone() for name, value in toy.state_dict().items()}
-    layers = convolutions(find_layers(toy, as_float(images.images[:1])))
+    layers = [layer for layer in convolutions(find_layers(toy, as_float(images.images[:1]))) if layer.uses == 1]
     rank_filters(toy, images, NOISE, (40.0,), layers=layers)
     assert all(torch.equal(before[name], value) for name, value in toy.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in toy.modules())
+
+
+def test_a_layer_that_runs_twice_is_refused() -> None:
+    network, images = make_toy("twice"), random_images(10)
+    layers = convolutions(find_layers(network, as_float(images.images[:1])))
+    with pytest.raises(DeepcorrectError, match="layer shared runs 2 times in a pass"):
+        rank_filters(network, images, NOISE, (40.0,), layers=layers)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.pipeline import CorrectionOptions, Job, assess, correct, finetune
 from deepcorrect.recipes import get_recipe
 from deepcorrect.report import build_report
-from deepcorrect.results import Record, Run, distinct, read_results
+from deepcorrect.results import Run, by_ladder, read_results, read_together
 
 NOISE = get_distortion("noise")
 LEVELS = (30.0, 90.0)
@@ -29,12 +30,12 @@ def runs(digits: Dataset, small: nn.Module, tmp_path: Path) -> list[Path]:
     recipe = {"epochs": 2, "batch_size": 64, "precision": "fp32"}
     correction, records = correct(job, NOISE, LEVELS, options, get_recipe("fast", "correct", **recipe))
     assert job.run is not None
-    job.run.finish(records)
+    job.run.finish(records, job.device)
     correction.detach()
     job = Job(small, digits, run=Run(folders[1], "finetune", {"network": "small"}))
     _, records = finetune(job, NOISE, LEVELS, ["conv1"], get_recipe("fast", "finetune", **recipe))
     assert job.run is not None
-    job.run.finish(records)
+    job.run.finish(records, job.device)
     return folders
 
 
@@ -50,7 +51,7 @@ def test_the_page_is_self_contained_and_shows_what_was_saved(runs: list[Path], t
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) > 20
     assert all(re.search(r'alt="[^"]+"', image) for image in images)
-    for name in ("accuracy-noise", "training-noise", "priority-noise-deepcorr-2"):
+    for name in ("accuracy-noise-30-to-90", "training-noise-30-to-90", "priority-noise-30-to-90-correct"):
         with Image.open(tmp_path / "figures" / f"{name}.png") as figure:
             assert figure.width > 600
         assert (tmp_path / "figures" / f"{name}.svg").stat().st_size > 1000
@@ -76,16 +77,31 @@ def test_records_carry_their_origin(runs: list[Path]) -> None:
     results = read_results(runs[0])
     assert results.provenance["versions"]["torch"] == torch.__version__
     assert results.provenance["machine"]["threads"] >= 1
-    assert results.record("deepcorr-2").precision == "fp32"
+    assert results.provenance["machine"]["device"] == "cpu"
+    assert [(record.name, record.precision) for record in results.records] == [("baseline", "fp32"), ("deepcorr-2", "fp32")]
 
 
-def test_distinct_records_keep_one_baseline_in_front(digits: Dataset, small: nn.Module) -> None:
+def test_records_are_grouped_by_ladder_with_one_baseline_in_front(digits: Dataset, small: nn.Module) -> None:
     job = Job(small, digits)
-    (noise,) = assess(job, [(NOISE, (30.0,))])
-    (blur,) = assess(job, [(get_distortion("blur"), (1.0,))])
-    other: Record = noise.model_copy(update={"name": "other"})
-    assert [(record.distortion, record.name) for record in distinct([other, noise, blur, noise])] == [
-        ("noise", "baseline"),
-        ("noise", "other"),
-        ("blur", "baseline"),
-    ]
+    noise, other_levels, blur = assess(job, [(NOISE, (30.0,)), (NOISE, (60.0,)), (get_distortion("blur"), (1.0,))])
+    other = noise.model_copy(update={"name": "other"})
+    groups = by_ladder([other, noise, blur, noise, other_levels])
+    assert groups == [[noise, other], [blur], [other_levels]]
+
+
+def test_different_networks_of_one_name_are_kept_apart(runs: list[Path], tmp_path: Path) -> None:
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    content = json.loads((runs[0] / "results.json").read_text())
+    content["records"][1]["top1"][0] = 0.123
+    (twin / "results.json").write_text(json.dumps(content))
+    names = [[record.name for record in run.records] for run in read_together([runs[0], twin])]
+    assert names == [["baseline", "deepcorr-2 (correct)"], ["baseline", "deepcorr-2 (twin)"]]
+    same, _ = read_together([runs[0], runs[0]])
+    assert same.records[1].name == "deepcorr-2"
+
+
+def test_a_run_without_accuracies_is_refused(tmp_path: Path) -> None:
+    Run(tmp_path / "rank", "rank", {}).finish([], torch.device("cpu"))
+    with pytest.raises(DeepcorrectError, match="no accuracies to show"):
+        build_report([tmp_path / "rank"], tmp_path / "report.html")

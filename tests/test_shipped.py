@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from experiments.tables import PAGE, page, saved_results
 
 from deepcorrect.correction import load_correction, read_header
 from deepcorrect.cost import count_parameters
@@ -16,7 +17,6 @@ from deepcorrect.evaluation import evaluate
 from deepcorrect.models import load_model
 from deepcorrect.runtime import resolve_precision
 from deepcorrect.shipped import shipped_correction, shipped_model, shipped_names
-from experiments.tables import PAGE, page, saved_results
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from deepcorrect.priority import Ranking
 from deepcorrect.progress import EpochMetrics
-from deepcorrect.results import Record
+from deepcorrect.results import Record, by_ladder
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -62,9 +62,10 @@ class Bars:
 def show_records(records: Sequence[Record]) -> None:
     """A table a distortion, like the paper's Tables 3 and 4."""
     console = Console(width=None if Console().is_terminal else 140)
-    for distortion in dict.fromkeys(record.distortion for record in records):
-        shown = [record for record in records if record.distortion == distortion]
-        table = Table(title=f"Top-1 accuracy under {distortion} ({shown[0].images:,} test images)", title_justify="left")
+    for shown in by_ladder(records):
+        table = Table(
+            title=f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)", title_justify="left"
+        )
         table.add_column("Network")
         for level in shown[0].levels:
             table.add_column("clean" if level == 0 else f"{level:g}", justify="right")

@@ -83,9 +83,9 @@ class CorrectedConv2d(nn.Module):
         self.register_buffer("order", torch.cat([chosen, is_rest.nonzero().flatten()]), persistent=False)
         self.register_buffer("inverse", self.order.argsort(), persistent=False)
         if norm is not None and self.adapter.norm is not None:
-            for name, value in self.adapter.norm.state_dict().items():
-                source = norm.state_dict()[name] if name in norm.state_dict() else torch.ones_like(value)
-                value.copy_(source[chosen] if source.ndim else source)
+            own = self.adapter.norm.state_dict()
+            for name, source in norm.state_dict().items():
+                own[name].copy_(source[chosen] if source.ndim else source)
 
     def forward(self, images: Tensor) -> Tensor:
         if not self.enabled:
@@ -95,15 +95,19 @@ class CorrectedConv2d(nn.Module):
         corrected: Tensor = self.adapter.unit(chosen)
         if self.adapter.norm is not None:
             corrected = self.adapter.norm(corrected)
+        if rest is None:
+            return corrected
         merged: Tensor = _Merge.apply(corrected, rest, self.order, self.inverse)  # type: ignore[no-untyped-call]
         return merged
 
-    def _split(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of the corrected filters, not normalised, and of the rest, normalised."""
+    def _split(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Outputs of the corrected filters, not normalised, and of the rest, if there is one, normalised."""
         base = self.base
+        if self.corrected == base.out_channels:
+            return base(images), None
         scale, shift = self._norm_as_affine()
         chosen, rest = self.order[: self.corrected], self.order[self.corrected :]
-        if base.groups > 1:
+        if base.groups > 1 or type(base).forward is not nn.Conv2d.forward:
             outputs = base(images)
             remaining = outputs[:, rest] * scale[rest].view(-1, 1, 1) + shift[rest].view(-1, 1, 1)
             return outputs[:, chosen], remaining

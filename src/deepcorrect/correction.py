@@ -28,7 +28,7 @@ from deepcorrect.corrected import Adapter, CorrectedConv2d, Retrained
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_tensors
 from deepcorrect.layers import Layer, convolutions, find_layers, named
-from deepcorrect.seeding import generator
+from deepcorrect.seeding import Use, generator
 from deepcorrect.shipped import shipped_correction, shipped_names
 from deepcorrect.units import unit_shape
 
@@ -69,11 +69,15 @@ class Correction(nn.Module):
         self._model = (model,)  # in a tuple: the network is no part of the correction
         frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._frozen = tuple(parameter.requires_grad_(False) for parameter in frozen)
-        positions = [layer.name for layer in convolutions(layers)] if plan.filters else []
-        for name, filters in plan.filters.items():
-            self._correct(named(layers, name), filters, positions.index(name) + 1, seed)
-        for name in plan.retrained:
-            self._retrain(named(layers, name))
+        try:
+            positions = [layer.name for layer in convolutions(layers)] if plan.filters else []
+            for name, filters in plan.filters.items():
+                self._correct(named(layers, name), filters, positions.index(name) + 1, seed)
+            for name in plan.retrained:
+                self._retrain(named(layers, name))
+        except BaseException:
+            self.detach()
+            raise
 
     def _correct(self, layer: Layer, filters: Sequence[int], position: int, seed: int) -> None:
         assert isinstance(layer.module, nn.Conv2d)
@@ -81,7 +85,7 @@ class Correction(nn.Module):
         assert norm is None or isinstance(norm, nn.BatchNorm2d)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
         corrected = CorrectedConv2d(layer.module, norm, filters, shape)
-        corrected.adapter.unit.initialize(generator(seed, position))
+        corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position))
         corrected.to(layer.module.weight.device)
         self._put(layer.module, corrected)
         if norm is not None:
@@ -165,10 +169,9 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> C
     Raises:
         DeepcorrectError: the plan does not fit the network, or the network already has a correction.
     """
-    if any(isinstance(module, CorrectedConv2d | Retrained) for module in model.modules()):
-        raise DeepcorrectError("the network already has a correction; detach it first")
+    require_bare(model)
     layers = find_layers(model, example)
-    _check(plan, layers)
+    _check(plan, model, layers)
     model.eval()
     with torch.no_grad():
         before = model(example)
@@ -182,6 +185,16 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> C
             f"which a correction of {', '.join(plan.filters)} cannot keep; leave such layers out with --layers"
         )
     return correction
+
+
+def require_bare(model: nn.Module) -> None:
+    """Refuse a network that has a correction.
+
+    Raises:
+        DeepcorrectError: it has one.
+    """
+    if any(isinstance(module, CorrectedConv2d | Retrained) for module in model.modules()):
+        raise DeepcorrectError("the network already has a correction; detach it first")
 
 
 def load_correction(path: Path, model: nn.Module, example: Tensor) -> Correction:
@@ -264,7 +277,7 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _check(plan: Plan, layers: Sequence[Layer]) -> None:
+def _check(plan: Plan, model: nn.Module, layers: Sequence[Layer]) -> None:
     for name, filters in plan.filters.items():
         layer = named(layers, name)
         if not isinstance(layer.module, nn.Conv2d):
@@ -274,6 +287,14 @@ def _check(plan: Plan, layers: Sequence[Layer]) -> None:
                 f"layer {name} has {layer.filters} filters, numbered from 0; the plan asks for "
                 f"{len(filters)} of them up to {max(filters, default='none')}"
             )
+    norms = [layer.norm for layer in layers if layer.name in plan.filters and layer.norm]
+    for name in norms:
+        norm = model.get_submodule(name)
+        if norms.count(name) > 1 or not getattr(norm, "track_running_stats", False):
+            raise DeepcorrectError(
+                f"batch normalisation {name} is shared by corrected layers or keeps no running statistics; leave its layers out"
+            )
+    unit_shape(plan.unit, 1, 1)
     for name in plan.retrained:
         named(layers, name)
         if name in plan.filters:
@@ -281,4 +302,5 @@ def _check(plan: Plan, layers: Sequence[Layer]) -> None:
 
 
 def _escape(name: str) -> str:
-    return name.replace(".", "/")
+    key = name.replace(".", "/")
+    return f"{key}/" if hasattr(nn.ModuleDict, key) else key  # a layer may be called "values"

@@ -25,15 +25,13 @@ def multiply_accumulates(model: nn.Module, example: Tensor) -> int:
 
     def count(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        if isinstance(module, CorrectedConv2d):
-            if not module.enabled:
-                return  # then the convolution inside is called, and counted itself
-            module = module.base
+        layer = module.base if isinstance(module, CorrectedConv2d) else module
         positions = output[0, 0].numel() if output.ndim == 4 else 1
-        total += count_parameters(module.parameters()) * positions
+        total += count_parameters(layer.parameters()) * positions
 
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear | CorrectedConv2d)]
-    handles = [module.register_forward_hook(count) for module in layers]
+    inside = [module.base for module in layers if isinstance(module, CorrectedConv2d)]  # not always run as modules
+    handles = [module.register_forward_hook(count) for module in layers if module not in inside]
     try:
         model(example[:1])
     finally:

@@ -13,8 +13,9 @@ A distortion of your own joins by one registration::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -77,17 +78,15 @@ class Distortion:
         function: ``(images, severity)``, or ``(images, severity, noise)`` where ``random``.
         ladders: severities from mild to severe by data kind (``cifar``, ``imagenet``, ``digits``); ``default`` serves the rest.
         random: whether the function needs standard normal numbers, shaped like the images.
-        symbol: the severity's sign in tables and figures.
     """
 
     name: str
     function: Callable[..., Tensor]
     ladders: Mapping[str, tuple[float, ...]]
     random: bool = False
-    symbol: str = field(default="severity")
 
     def levels(self, ladder: str) -> tuple[float, ...]:
-        """The severities of a ladder, the clean level (0) not among them."""
+        """The severities of a ladder, or of the default one; the clean level (0) is not among them."""
         known = self.ladders.get(ladder) or self.ladders.get(DEFAULT)
         if known is None:
             raise DeepcorrectError(
@@ -98,9 +97,9 @@ class Distortion:
     def __call__(self, images: Tensor, severity: Tensor, *, generator: torch.Generator) -> Tensor:
         """Distort a training batch; random numbers come from ``generator``, on the images' device."""
         if not self.random:
-            return self._checked(images, self.function(images, severity))
+            return self._run(images, severity)
         noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-        return self._checked(images, self.function(images, severity, noise))
+        return self._run(images, severity, noise)
 
     def at(self, images: Tensor, severity: float, indices: Tensor, seed: int) -> Tensor:
         """Distort an evaluation batch, all of it at one severity.
@@ -117,17 +116,21 @@ class Distortion:
             return images
         levels = torch.full((len(images),), severity, device=images.device)
         if not self.random:
-            return self._checked(images, self.function(images, levels))
+            return self._run(images, levels)
         noise = torch.stack(
             [torch.from_numpy(normal_field(seed, i, severity, tuple(images.shape[1:]))) for i in indices.tolist()]
         )
-        return self._checked(images, self.function(images, levels, noise.to(images)))
+        return self._run(images, levels, noise.to(images))
 
-    def _checked(self, images: Tensor, distorted: Tensor) -> Tensor:
-        if distorted.shape != images.shape:
+    def _run(self, images: Tensor, *given: Tensor) -> Tensor:
+        try:
+            distorted = self.function(images, *given)
+        except Exception as error:
+            raise DeepcorrectError(f"distortion {self.name} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(distorted, Tensor) or distorted.shape != images.shape:
+            found = tuple(distorted.shape) if isinstance(distorted, Tensor) else type(distorted).__name__
             raise DeepcorrectError(
-                f"distortion {self.name} turned shape {tuple(images.shape)} into {tuple(distorted.shape)}; "
-                "it must keep the shape"
+                f"distortion {self.name} turned shape {tuple(images.shape)} into {found}; it must keep the shape"
             )
         return distorted
 
@@ -136,13 +139,13 @@ _REGISTRY: dict[str, Distortion] = {}
 
 
 def register(
-    name: str, *, ladders: Mapping[str, Sequence[float]], random: bool = False, symbol: str = "severity"
+    name: str, *, ladders: Mapping[str, Sequence[float]], random: bool = False
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Make a function, or an object that can be called, a distortion by name (see the module's example)."""
 
     def add(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         steps = {ladder: tuple(float(level) for level in levels) for ladder, levels in ladders.items()}
-        _REGISTRY[name] = Distortion(name, function, steps, random, symbol)
+        _REGISTRY[name] = Distortion(name, function, steps, random)
         return function
 
     return add
@@ -171,13 +174,16 @@ def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tupl
     Raises:
         DeepcorrectError: neither numbers above 0 nor a ladder.
     """
-    if given is None or not given[:1].isdigit():
-        return distortion.levels(given or ladder)
+    if given is None:
+        return distortion.levels(ladder)
+    if given in distortion.ladders:
+        return distortion.ladders[given]
     try:
         levels = tuple(float(level) for level in given.split(","))
     except ValueError:
-        levels = (0.0,)
-    if min(levels) <= 0:
+        known = ", ".join(distortion.ladders)
+        raise DeepcorrectError(f"--levels {given}: neither numbers nor a ladder of {distortion.name} ({known})") from None
+    if not all(0 < level < math.inf for level in levels):
         raise DeepcorrectError(f"--levels {given}: give numbers above 0, separated by commas; clean images are always measured")
     return levels
 
@@ -185,7 +191,6 @@ def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tupl
 register(
     "blur",
     ladders={"cifar": (0.5, 1, 1.5, 2, 2.5, 3), "imagenet": (1, 2, 3, 4, 5, 6), "digits": (0.4, 0.6, 0.8, 1, 1.2, 1.4)},
-    symbol="σ_b",
 )(gaussian_blur)
 register(
     "noise",
@@ -195,5 +200,4 @@ register(
         "digits": (15, 30, 45, 60, 75, 90),
     },
     random=True,
-    symbol="σ_n",
 )(additive_gaussian_noise)

@@ -29,14 +29,17 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except (OSError, RuntimeError, SafetensorError) as error:
+        raise DeepcorrectError(
+            f"{path}: cannot be written ({error}); see whether the disk is full, or choose another --out"
+        ) from None
+    finally:
         partial.unlink(missing_ok=True)
-        raise DeepcorrectError(f"{path}: cannot be written ({error}); free some space, or choose another --out") from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with written_aside(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
@@ -51,7 +54,7 @@ def read_json(path: Path) -> dict[str, Any]:
         DeepcorrectError: it cannot be read, or is none.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DeepcorrectError(f"{path}: cannot be read ({error})") from None
     if not isinstance(content, dict):
@@ -64,7 +67,7 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file, floating-point numbers in half precision if asked to."""
     stored = {
-        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
+        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous().clone()
         for name, value in tensors.items()
     }
     with written_aside(path) as partial:

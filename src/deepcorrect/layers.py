@@ -35,12 +35,6 @@ class Layer:
         """Output channels."""
         return self.output_shape[0]
 
-    @property
-    def positions(self) -> int:
-        """Output positions, H x W; 1 for a dense layer."""
-        height_width = self.output_shape[1:]
-        return height_width[0] * height_width[1] if len(height_width) == 2 else 1
-
 
 @torch.no_grad()
 def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
@@ -111,7 +105,7 @@ def named(layers: Sequence[Layer], name: str) -> Layer:
 
 
 def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
-    """Layers from an option: ``3`` (the first three), ``all``, or names separated by commas.
+    """Layers from an option: ``3`` (the first three), ``all``, or names separated by commas, in the order given.
 
     Raises:
         DeepcorrectError: there are fewer, or none of that name.
@@ -119,8 +113,7 @@ def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
     if given == "all":
         return list(layers)
     if not given.isdigit():
-        wanted = {named(layers, name.strip()).name for name in given.split(",")}
-        return [layer for layer in layers if layer.name in wanted]
+        return list(dict.fromkeys(named(layers, name.strip()) for name in given.split(",") if name.strip()))
     if not 1 <= int(given) <= len(layers):
         raise DeepcorrectError(
             f"--layers {given}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names"

@@ -12,7 +12,7 @@ from deepcorrect.augmentation import augment
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import Distortion
 from deepcorrect.recipes import Recipe
-from deepcorrect.seeding import generator
+from deepcorrect.seeding import Use, generator
 
 
 class Batch(NamedTuple):
@@ -78,9 +78,9 @@ class TrainingBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images, labels) of each step of epoch ``number``."""
         for passing in range(self._recipe.passes):
-            order = torch.randperm(len(self._images), generator=generator(self._seed, number, passing))
+            order = torch.randperm(len(self._images), generator=generator(self._seed, Use.ORDER, number, passing))
             for step, positions in enumerate(order.to(self._device).tensor_split(self._steps_per_pass)):
-                stream = generator(self._seed, number, passing, step, device=self._device)
+                stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
                 yield self._prepare(positions, stream), self._images.labels[positions]
 
     def _prepare(self, positions: Tensor, stream: torch.Generator) -> Tensor:

@@ -14,14 +14,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.correction import Correction, Plan, attach
+from deepcorrect.correction import Correction, Plan, attach, require_bare
 from deepcorrect.cost import count_parameters, multiply_accumulates
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import Evaluation, evaluate
-from deepcorrect.files import round_to_half, write_tensors
-from deepcorrect.layers import Layer, convolutions, find_layers
+from deepcorrect.files import read_json, round_to_half, write_tensors
+from deepcorrect.layers import Layer, convolutions, find_layers, named
 from deepcorrect.loading import as_float
 from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
 from deepcorrect.progress import Reporter, Silent
@@ -82,9 +82,10 @@ def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
     try:
         with torch.no_grad():
             logits = model(example)
-    except RuntimeError as error:
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DeepcorrectError(
-            f"the network does not take the {shape} images of {data.name}: {str(error).splitlines()[0]}; "
+            f"the network does not take the {shape} images of {data.name}: {reason}; "
             "bring a folder's images to its size with --size (and --grey)"
         ) from None
     if not isinstance(logits, Tensor) or logits.ndim != 2:
@@ -162,14 +163,15 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
     """Refuse options that the network cannot fulfil, before any work is done.
 
     Raises:
-        DeepcorrectError: a share outside (0, 1] or of no filter, no images, an unknown unit, a layer both corrected and
-            retrained.
+        DeepcorrectError: a correction that is there already, an unknown layer or unit, a share outside (0, 1] or of no
+            filter, a layer both corrected and retrained.
     """
-    if options.images < 1:
-        raise DeepcorrectError(f"--images {options.images}: at least one image is needed to rank filters")
-    filters = {layer.name: layer.filters for layer in convolutions(job.layers)}
+    require_bare(job.model)
+    if len(options.layers) != len(options.shares):
+        raise DeepcorrectError(f"{len(options.shares)} shares for {len(options.layers)} layers")
+    layers = convolutions(job.layers)
     for layer, share in zip(options.layers, options.shares, strict=True):
-        count_of_share(share, filters[layer], layer)
+        count_of_share(share, named(layers, layer).filters, layer)
     unit_shape(options.unit, 1, 1)
     both = set(options.layers) & set(options.retrained)
     if both:
@@ -183,21 +185,31 @@ def correct(
     options: CorrectionOptions,
     recipe: Recipe,
     *,
+    ranking: Ranking | None = None,
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
-    """Rank, choose, attach, train and measure: the correction, left attached, and the records without and with it."""
+    """Rank (without a ``ranking`` given), choose, attach, train and measure.
+
+    Returns:
+        The correction, left attached, and the records without and with it.
+    """
     check_options(job, options)
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
-    baseline = assess(job, [(distortion, levels)])
-    ranking = rank(job, distortion, levels, ranked, images=options.images)
+    baseline = _measure_baseline(job, distortion, levels)
+    if ranking is None:
+        ranking = rank(job, distortion, levels, ranked, images=options.images)
+    else:
+        check_ranking(ranking, distortion, ranked)
+        if job.run is not None:
+            ranking.save(job.run.file("ranking.json"))
     choose = choose_locally if options.ranking == "local" else choose_globally
     plan = Plan(
         distortion=distortion.name, filters=choose(ranking, shares),
         unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
     )  # fmt: skip
     correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
-    return correction, [*baseline, record]
+    return correction, [baseline, record]
 
 
 def finetune(
@@ -210,11 +222,12 @@ def finetune(
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
-    baseline = assess(job, [(distortion, levels)])
+    require_bare(job.model)
+    baseline = _measure_baseline(job, distortion, levels)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
     name = f"finetune-{len(layers)}"
     correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half=half)
-    return correction, [*baseline, record]
+    return correction, [baseline, record]
 
 
 def train_baseline(
@@ -227,6 +240,30 @@ def train_baseline(
     if job.run is not None:
         write_tensors(job.run.file("model.safetensors"), job.model.state_dict(), half=half)
     return assess(job, ladders)
+
+
+def check_ranking(ranking: Ranking, distortion: Distortion, layers: Sequence[Layer]) -> None:
+    """Refuse a ranking that was not made for this distortion and these layers.
+
+    Raises:
+        DeepcorrectError: the message says what differs.
+    """
+    if ranking.distortion != distortion.name:
+        raise DeepcorrectError(f"--ranked-by: ranked under {ranking.distortion}, not {distortion.name}")
+    for layer in layers:
+        ranked = len(ranking.scores.get(layer.name, ()))
+        if ranked != layer.filters:
+            raise DeepcorrectError(f"--ranked-by: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
+
+
+def _measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:
+    """The network as it is, from the run folder if it has it."""
+    if job.run is not None and job.run.file("baseline.json").exists():
+        return Record.model_validate(read_json(job.run.file("baseline.json")))
+    (record,) = assess(job, [(distortion, levels)])
+    if job.run is not None:
+        job.run.write_json("baseline.json", record.model_dump(mode="json"))
+    return record
 
 
 def _train_and_measure(

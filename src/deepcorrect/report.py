@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepcorrect.correction import read_header
+from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_text, written_aside
 from deepcorrect.plots import plot_accuracy, plot_priority, plot_training
 from deepcorrect.priority import Ranking
-from deepcorrect.results import Record, Results, distinct, read_results
+from deepcorrect.results import Record, Results, by_ladder, read_together
 
 matplotlib.use("Agg")
 
@@ -55,75 +56,73 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
     Raises:
         DeepcorrectError: a folder holds no finished run, or the page cannot be written.
     """
-    runs = [_Saved(folder, read_results(folder)) for folder in folders]
+    runs = [_Saved(folder, run) for folder, run in zip(folders, read_together(folders), strict=True)]
+    groups = by_ladder(record for run in runs for record in run.results.records)
+    if not groups:
+        raise DeepcorrectError(f"{folders[0]}: no accuracies to show; give runs of assess, correct, finetune or evaluate")
     figures = output.parent / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    distortions = list(dict.fromkeys(record.distortion for run in runs for record in run.results.records))
-    sections = [_section(name, runs, figures) for name in distortions]
+    sections = [_section(records, runs, figures) for records in groups]
     environment = Environment(loader=PackageLoader("deepcorrect", "templates"), autoescape=True)
     page = environment.get_template("report.html.j2").render(sections=sections, runs=runs)
     write_text(output, page)
     return output
 
 
-def _section(distortion: str, runs: Sequence[_Saved], figures: Path) -> dict[str, Any]:
-    concerned = [run for run in runs if any(record.distortion == distortion for record in run.results.records)]
-    ordered = distinct(r for run in concerned for r in run.results.records if r.distortion == distortion)
-    trained = [run for run in concerned if (run.folder / "metrics.json").is_file() and run.results.command != "train-baseline"]
-    drawings = [
-        _draw(
-            figures,
-            f"accuracy-{distortion}",
-            f"Accuracy as {distortion} grows",
-            _said(ordered),
-            lambda axes: plot_accuracy(axes, ordered),
-        )
-    ]
+def _section(records: Sequence[Record], runs: Sequence[_Saved], figures: Path) -> dict[str, Any]:
+    distortion, levels = records[0].distortion, records[0].levels
+    tag = f"{distortion}-{levels[1]:g}-to-{levels[-1]:g}"
+    concerned = [run for run in runs if any(record in records for record in run.results.records)]
+    trained = [run for run in concerned if run.results.command in ("correct", "finetune")]
+    title = f"Accuracy as {distortion} grows"
+    drawings = [_draw(figures, f"accuracy-{tag}", title, _said(records), lambda axes: plot_accuracy(axes, records))]
     curves = {run.trained_name: _validation_curve(run) for run in trained}
     if curves:
-        drawings.append(
-            _draw(
-                figures,
-                f"training-{distortion}",
-                "Validation accuracy while training",
-                "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in curves.items()),
-                lambda axes: plot_training(axes, curves),
-            )
-        )
-    for run in trained:
-        if (run.folder / "ranking.json").is_file():
-            drawings.append(_draw_priority(figures, distortion, run))
+        said = "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in curves.items())
+        title = "Validation accuracy while training"
+        drawings.append(_draw(figures, f"training-{tag}", title, said, lambda axes: plot_training(axes, curves)))
+    drawings += [_draw_priority(figures, tag, run) for run in trained if (run.folder / "ranking.json").is_file()]
     return {
         "distortion": distortion,
-        "levels": ordered[0].levels,
-        "images": ordered[0].images,
-        "records": ordered,
-        "best": [max(record.top1[place] for record in ordered) for place in range(len(ordered[0].levels))],
+        "levels": levels,
+        "images": records[0].images,
+        "records": records,
+        "best": [max(record.top1[place] for record in records) for place in range(len(levels))],
         "drawings": drawings,
-        "samples": _merge_samples([samples for run in trained if (samples := run.optional("samples.json"))]),
+        "samples": _merge_samples(trained),
     }
 
 
-def _merge_samples(saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merge_samples(runs: Sequence[_Saved]) -> list[dict[str, Any]]:
     """One table for all runs that show the same images, with every network's answers."""
     merged: list[dict[str, Any]] = []
-    for samples in saved:
+    for run in runs:
+        samples = run.optional("samples.json")
+        if samples is None:
+            continue
+        baseline, trained = samples["answers"].values()
+        answers = {"baseline": baseline, run.trained_name: trained}
         same = next((other for other in merged if other["images"] == samples["images"]), None)
         if same is None:
-            merged.append(samples)
+            merged.append(samples | {"answers": answers})
         else:
-            same["answers"] |= samples["answers"]
+            same["answers"] |= answers
     return merged
 
 
-def _draw_priority(figures: Path, distortion: str, run: _Saved) -> _Drawing:
+def _draw_priority(figures: Path, tag: str, run: _Saved) -> _Drawing:
     ranking = Ranking.load(run.folder / "ranking.json")
     plan = read_header(run.folder / "correction.safetensors")
     best = {layer: ranking.local(layer)[0] for layer in ranking.scores}
     said = "; ".join(f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}" for layer, top in best.items())
-    title = f"Correction priority of every filter under {distortion} ({ranking.images} images a level)"
-    name = f"priority-{distortion}-{run.trained_name}"
-    return _draw(figures, name, title, said, lambda axes: plot_priority(axes, ranking.scores, plan.filters))
+    title = f"Correction priority of every filter under {ranking.distortion} ({ranking.images} images a level)"
+    return _draw(
+        figures,
+        f"priority-{tag}-{run.folder.name}",
+        title,
+        said,
+        lambda axes: plot_priority(axes, ranking.scores, plan.filters),
+    )
 
 
 def _validation_curve(run: _Saved) -> list[float]:

@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deepcorrect.errors import DeepcorrectError
@@ -59,11 +60,6 @@ class Results(BaseModel):
     settings: dict[str, Any]
     records: list[Record]
     provenance: dict[str, Any]
-    seconds: float
-
-    def record(self, name: str) -> Record:
-        """The record of that name."""
-        return next(record for record in self.records if record.name == name)
 
 
 class Run:
@@ -77,7 +73,6 @@ class Run:
         self.path = path
         self.command = command
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
-        self._started = time.perf_counter()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -110,14 +105,13 @@ class Run:
         """Write aside, then rename."""
         write_json(self.path / name, content)
 
-    def finish(self, records: Sequence[Record]) -> Results:
+    def finish(self, records: Sequence[Record], device: torch.device) -> Results:
         """Save the records with their provenance; that makes the run finished."""
         results = Results(
             command=self.command,
             settings=self.settings,
             records=list(records),
-            provenance=provenance(),
-            seconds=round(time.perf_counter() - self._started, 1),
+            provenance=provenance(device),
         )
         self.write_json("results.json", results.model_dump(mode="json"))
         return results
@@ -142,14 +136,38 @@ def read_results(folder: Path) -> Results:
         raise DeepcorrectError(f"{path}: not the results of a run ({error.error_count()} fields are wrong)") from None
 
 
-def distinct(records: Iterable[Record]) -> list[Record]:
-    """Records without repetition (several runs measure the same baseline): by distortion, the baseline first."""
-    by_name = {(record.distortion, record.name): record for record in records}
-    order = list(dict.fromkeys(distortion for distortion, _ in by_name))
-    return sorted(by_name.values(), key=lambda record: (order.index(record.distortion), record.name != "baseline"))
+def read_together(folders: Sequence[Path]) -> list[Results]:
+    """The results of some finished runs, of which those that call different networks the same also get their folder's name."""
+    runs = [read_results(folder) for folder in folders]
+    met: dict[tuple[object, ...], list[Record]] = {}
+    for run in runs:
+        for record in run.records:
+            same = met.setdefault((record.distortion, record.levels, record.name), [])
+            if record not in same:
+                same.append(record)
+    clashing = {name for (_, _, name), records in met.items() if len(records) > 1}
+    return [
+        run.model_copy(
+            update={
+                "records": [
+                    record.model_copy(update={"name": f"{record.name} ({folder.name})"}) if record.name in clashing else record
+                    for record in run.records
+                ]
+            }
+        )
+        for folder, run in zip(folders, runs, strict=True)
+    ]
 
 
-def provenance() -> dict[str, Any]:
+def by_ladder(records: Iterable[Record]) -> list[list[Record]]:
+    """Records of the same distortion and levels together, without repetition, the baseline first."""
+    groups: dict[tuple[object, ...], dict[str, Record]] = {}
+    for record in records:
+        groups.setdefault((record.distortion, record.levels), {})[record.name] = record
+    return [sorted(group.values(), key=lambda record: not record.name.startswith("baseline")) for group in groups.values()]
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
     """Versions, machine and time."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -159,7 +177,7 @@ def provenance() -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "versions": versions,
-        "machine": describe_machine(),
+        "machine": describe_machine(device),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

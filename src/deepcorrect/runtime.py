@@ -27,7 +27,9 @@ def resolve_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeepcorrectError(f"--device {name}: unknown device; use auto, cpu, cuda or cuda:N") from None
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeepcorrectError(f"--device {name}: unknown device; use auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeepcorrectError(f"--device {name}: no CUDA GPU is available here; use --device cpu or --device auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -65,15 +67,16 @@ def keep_memory() -> None:
         libc.mallopt(option, value)
 
 
-def describe_machine() -> dict[str, str | int]:
-    """Processor, threads and accelerator, for a run's provenance."""
+def describe_machine(device: torch.device) -> dict[str, str | int]:
+    """Processor, threads and the device in use, for a run's provenance."""
     described: dict[str, str | int] = {
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "device": str(device),
     }
-    if torch.cuda.is_available():
-        described["gpu"] = torch.cuda.get_device_name()
+    if device.type == "cuda":
+        described["gpu"] = torch.cuda.get_device_name(device)
     return described
 
 

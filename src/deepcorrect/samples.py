@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
-from deepcorrect.seeding import generator
+from deepcorrect.seeding import Use, generator
 
 COUNT = 6
 
@@ -34,7 +34,7 @@ class Samples:
         self._classes = data.classes
         self._levels = (0.0, *levels)
         drawn = data.test.balanced(min(len(data.classes), len(data.test)), seed)
-        order = torch.randperm(len(drawn), generator=generator(seed, 2))[:COUNT]
+        order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]
         (batch,) = batches(drawn.take(order), COUNT, device)
         self._labels = batch.labels.tolist()
         self._images = [distortion.at(batch.images, level, batch.indices, seed) for level in self._levels]
@@ -48,11 +48,15 @@ class Samples:
             confidence, label = model(images).float().softmax(1).max(1)
             answers.append(
                 [
-                    {"label": self._classes[top], "right": top == true, "confidence": round(share, 4)}
+                    {"label": self._name(top), "right": top == true, "confidence": round(share, 4)}
                     for top, share, true in zip(label.tolist(), confidence.tolist(), self._labels, strict=True)
                 ]
             )
         self._said[name] = answers
+
+    def _name(self, output: int) -> str:
+        """A class, or the number of an output beyond the data's classes."""
+        return self._classes[output] if output < len(self._classes) else f"output {output}"
 
     def as_json(self) -> dict[str, object]:
         """Levels, true classes, PNG images (base64) and answers, each by level and image."""

@@ -1,25 +1,36 @@
-"""Every random number comes from a seed and the place where it is used, never from hidden state.
+"""Every random number comes from a seed, a use and a place, never from hidden state.
 
-A stream is named by integers (seed, epoch, step, image index ...). Equal names give equal numbers, whatever was drawn
-before, so that an interrupted run continues with the numbers of an uninterrupted one.
+A stream is named by the seed, what it is for, and where (epoch, step, layer ...). Equal names give equal numbers, whatever was
+drawn before, so that an interrupted run continues with the numbers of an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 
 import numpy as np
 import torch
 
-
-def mix(*parts: int) -> int:
-    """A 63-bit seed from non-negative integers; different parts give unrelated seeds."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+LARGEST_SEED = 2**32 - 1
 
 
-def generator(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator on ``device`` for the stream named by ``parts``."""
-    return torch.Generator(device).manual_seed(mix(*parts))
+class Use(IntEnum):
+    """What a stream is for; different uses share no numbers."""
+
+    SPLIT = 0
+    SUBSET = 1
+    SAMPLES = 2
+    UNITS = 3
+    ORDER = 4
+    STEP = 5
+
+
+def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """The stream of a seed (0 to ``LARGEST_SEED``), a use and a place (numbers from 0 on), on ``device``."""
+    name = (seed, use, *(number + 1 for number in place))  # a zero at the end would name the stream without it
+    state = np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    return torch.Generator(device).manual_seed(int(state))
 
 
 def normal_field(seed: int, index: int, severity: float, shape: tuple[int, ...]) -> np.ndarray:

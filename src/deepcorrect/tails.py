@@ -19,14 +19,15 @@ CHANNELWISE = (
 )  # fmt: skip
 """Modules of which each output channel depends on the same input channel alone, in eval mode."""
 
-_LEAVE_INPUT_ALONE = (nn.Conv2d, nn.Linear, nn.Flatten, nn.LocalResponseNorm)
+_LEAVE_INPUT_ALONE = (nn.Conv2d, nn.Linear, nn.LocalResponseNorm)
 
 
 @torch.no_grad()
 def find_chain(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
     """The leaf modules of a plain network in order, or None where the network is more than a chain of them.
 
-    It is a chain if each leaf takes the very tensor that the leaf before returned, from the images to the logits.
+    It is a chain if each leaf takes the very tensor that the leaf before returned, from the images to the logits, and if the
+    leaves by themselves give the same logits (functions between them may work in place on that tensor).
     """
     steps: list[tuple[nn.Module, Tensor, Tensor]] = []
 
@@ -37,6 +38,7 @@ def find_chain(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
     handles = [module.register_forward_hook(note) for module in leaves]
     try:
         result = model(example)
+        logits = result.clone()
     finally:
         for handle in handles:
             handle.remove()
@@ -45,7 +47,12 @@ def find_chain(model: nn.Module, example: Tensor) -> list[nn.Module] | None:
         if given is not expected:
             return None
         expected = output
-    return [module for module, _, _ in steps] if steps and result is expected else None
+    if not steps or result is not expected:
+        return None
+    replayed = example
+    for module, _, _ in steps:
+        replayed = module(replayed)
+    return [module for module, _, _ in steps] if torch.equal(replayed, logits) else None
 
 
 class Tail:

@@ -120,7 +120,8 @@ _IDENTITY = Distortion("none", lambda images, severity: images, {})
 def _require_finite(loss: Tensor, step: int, rate: float) -> None:
     if not math.isfinite(loss.item()):
         raise DeepcorrectError(
-            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate, or --precision fp32"
+            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate or --precision fp32, "
+            "with another --out"
         )
 
 

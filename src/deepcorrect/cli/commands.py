@@ -69,6 +69,8 @@ def rank(
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "images": images}
         session.open_run(job, out, "rank", settings)
         ranking = pipeline.rank(job, kind, steps, chosen, images=images)
+        if job.run is not None:
+            job.run.finish([], job.device)
     if common.as_json:
         print(json.dumps(asdict(ranking)))
     else:
@@ -89,6 +91,7 @@ def correct(
     no_bn: o.NoBatchNorm = False,
     retrain_last: o.RetrainLast = 0,
     images: o.Images = 1000,
+    ranked_by: o.RankedBy = None,
     recipe: o.RecipeName = "fast",
     epochs: o.Epochs = None,
     rate: o.Rate = None,
@@ -104,7 +107,9 @@ def correct(
     from deepcorrect.cli import session
     from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(recipe, "correct", epochs=epochs, rate=rate, batch_size=batch_size)
+    training = get_recipe(
+        recipe, "correct", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
+    )
     with session.open_job(model, common) as job:
         kind, steps = session.ladder_of(job, distortion, levels)
         chosen = session.pick_convolutions(job, layers)
@@ -118,9 +123,13 @@ def correct(
             retrained=session.last_layers(job, retrain_last),
         )
         pipeline.check_options(job, plan)
+        given = session.read_ranking(ranked_by)
+        if given is not None:
+            pipeline.check_ranking(given, kind, chosen)
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": half}
-        records = session.open_run(job, out, "correct", {**settings, "recipe": training.model_dump()})
-        records = records or pipeline.correct(job, kind, steps, plan, training, half=half)[1]
+        settings |= {"recipe": training.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
+        records = session.open_run(job, out, "correct", settings)
+        records = records or pipeline.correct(job, kind, steps, plan, training, ranking=given, half=half)[1]
         session.conclude(job, records, as_json=common.as_json)
 
 
@@ -148,7 +157,9 @@ def finetune(
     from deepcorrect.layers import pick
     from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(recipe, "finetune", epochs=epochs, rate=rate, batch_size=batch_size)
+    training = get_recipe(
+        recipe, "finetune", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
+    )
     with session.open_job(model, common) as job:
         kind, steps = session.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
@@ -166,6 +177,7 @@ def evaluate(
     correction: o.CorrectionName = None,
     distortion: Annotated[str | None, typer.Option("--distortion", help="Default: the correction's own, else blur.")] = None,
     levels: o.Levels = None,
+    out: o.Out = None,
 ) -> None:
     """Measure a network, with or without a correction, at every level of one distortion.
 
@@ -181,12 +193,17 @@ def evaluate(
     trained_against = read_header(path).distortion if path else "blur"
     with session.open_job(model, common) as job:
         kind, steps = session.ladder_of(job, distortion or trained_against, levels)
-        parts = load_correction(path, job.model, job.example) if path else job.model
-        record = pipeline.measure(job, correction or "baseline", kind, steps, count_parameters(parts.parameters()))
+        settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
+        records = session.open_run(job, out, "evaluate", settings)
+        if records is None:
+            parts = load_correction(path, job.model, job.example) if path else job.model
+            trained = count_parameters(parts.parameters())
+            records = [pipeline.measure(job, correction or "baseline", kind, steps, trained)]
+        session.keep(job, records)
     if common.as_json:
-        print(json.dumps({"model": model, "data": job.data.name, **record.model_dump(mode="json")}))
+        print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))
     else:
-        show_records([record])
+        show_records(records)
 
 
 @app.command("train-baseline")
@@ -209,7 +226,9 @@ def train_baseline(
     from deepcorrect.cli import session
     from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(recipe, "baseline", epochs=epochs, rate=rate, batch_size=batch_size)
+    training = get_recipe(
+        recipe, "baseline", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
+    )
     with session.open_job(model, common) as job:
         ladders = [session.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
@@ -230,10 +249,10 @@ def report(
     """
     from deepcorrect.console import show_records
     from deepcorrect.report import build_report
-    from deepcorrect.results import distinct, read_results
+    from deepcorrect.results import read_together
 
     page = build_report(runs, out or runs[0] / "report.html")
-    show_records(distinct(record for run in runs for record in read_results(run).records))
+    show_records([record for run in read_together(runs) for record in run.records])
     print(page)
 
 
@@ -241,7 +260,9 @@ def report(
 def describe_data(
     spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR or digits.", show_default=False)],
     root: o.Root = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR-100 into --root if it is not there.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")
+    ] = False,
     size: o.Size = None,
     grey: o.Grey = False,
     skip_bad: o.SkipBad = False,
@@ -253,12 +274,12 @@ def describe_data(
     """
     from deepcorrect.cli.session import tell
     from deepcorrect.datasets import load_dataset
-    from deepcorrect.datasets.cifar100 import FOLDER, download_cifar100
+    from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
     if download:
         if spec != "cifar100" or root is None:
             raise DeepcorrectError("--download: only for cifar100, with --root")
-        if not (root / FOLDER).is_dir():
+        if not is_complete(root):
             download_cifar100(root)
     found = load_dataset(spec, root=root, size=size, grey=grey, skip_bad=skip_bad, warn=tell)
     described = {

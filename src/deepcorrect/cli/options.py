@@ -43,7 +43,7 @@ Levels = Annotated[
     typer.Option("--levels", help="Severities (0.5,1,2) or a ladder: cifar, imagenet, digits. Default: the data's."),
 ]
 Layers = Annotated[str, typer.Option("--layers", help="How many from the input on, names (conv1,conv3), or all.")]
-Images = Annotated[int, typer.Option("--images", help="Images to rank on, drawn evenly over the classes.")]
+Images = Annotated[int, typer.Option("--images", min=1, help="Images to rank on, drawn evenly over the classes.")]
 Share = Annotated[str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")]
 Scope = Annotated[RankingScope, typer.Option("--ranking", help="Choose in each layer by itself, or among all.")]
 Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units: cifar, wide, lite or bottleneck.")]
@@ -53,6 +53,7 @@ RecipeName = Annotated[str, typer.Option("--recipe", help="fast, paper, or a .to
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")]
 Rate = Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")]
+RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
 Half = Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")]
 CorrectionName = Annotated[
     str | None,
@@ -70,11 +71,16 @@ class Common:
     grey: Grey = False
     skip_bad: SkipBad = False
     weights: Annotated[Path | None, typer.Option("--weights", help="Safetensors file with the network's weights.")] = None
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of noise, image choice, initial weights and training.")] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of noise, image choice, initial weights and training.")
+    ] = 0
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[
         Precision,
-        typer.Option("--precision", help="Of evaluation and ranking. auto: bf16 where the processor has it, else fp32."),
+        typer.Option(
+            "--precision",
+            help="Of evaluation and ranking, and of training if given. auto: bf16 where the processor has it, else fp32.",
+        ),
     ] = Precision.auto
     as_json: Json = False
 

@@ -18,6 +18,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.layers import Layer, convolutions, pick
 from deepcorrect.models import load_model
 from deepcorrect.pipeline import Job
+from deepcorrect.priority import Ranking
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
 from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
@@ -44,10 +45,13 @@ def open_job(model: str, common: Common) -> Iterator[Job]:
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:
     """Give the job its run folder, if there is one to be; the records, if that run is finished already."""
     if out is None:
+        if command in ("correct", "finetune", "train-baseline"):
+            tell("without --out nothing is kept but what is printed")
         return None
     everything = {
         **settings,
         "data": job.data.name,
+        "data_fingerprint": job.data.fingerprint(),
         "seed": job.seed,
         "precision": job.precision,
         "fingerprint": fingerprint(job.model),
@@ -57,19 +61,36 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
     return finished.records if finished else None
 
 
-def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
-    """Save the results and the page of the run, and print."""
+def keep(job: Job, records: list[Record]) -> None:
+    """Save the results and the page of the run, if there is one."""
     if job.run is not None:
         if job.run.finished() is None:
-            job.run.finish(records)
+            job.run.finish(records, job.device)
         page = job.run.file("report.html")
         if not page.exists():
             build_report([job.run.path], page)
         tell(f"report: {page}")
+
+
+def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
+    """Keep the records, and print them."""
+    keep(job, records)
     if as_json:
         print(json.dumps({"records": [record.model_dump(mode="json") for record in records]}))
     else:
         show_records(records)
+
+
+def own_precision(common: Common) -> str | None:
+    """The precision of training, where the user has named one."""
+    return None if common.precision.value == "auto" else common.precision.value
+
+
+def read_ranking(place: Path | None) -> Ranking | None:
+    """The ranking that ``--ranked-by`` names, a file or a run folder."""
+    if place is None:
+        return None
+    return Ranking.load(place / "ranking.json" if place.is_dir() else place)
 
 
 def ladder_of(job: Job, name: str, levels: str | None) -> tuple[Distortion, tuple[float, ...]]:

@@ -7,11 +7,11 @@ resolves nothing else and a hostile file is refused.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import pickle
 import shutil
 import tarfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -50,19 +50,32 @@ def read_cifar100(root: Path, *, seed: int = 0) -> Dataset:
         DeepcorrectError: a file is missing, truncated, hostile or not CIFAR-100.
     """
     folder = root if (root / "train").is_file() else root / FOLDER
-    classes = tuple(_text(name) for name in _field(folder / "meta", _load(folder / "meta"), "fine_label_names"))
+    classes = _class_names(folder / "meta")
     training = _read_images(folder / "train", len(classes))
     train, validation = split(training, VALIDATION_SHARE, seed)
     return Dataset("cifar100", classes, "cifar", train, validation, _read_images(folder / "test", len(classes)))
 
 
+def is_complete(root: Path) -> bool:
+    """Whether the three files are there and sound."""
+    try:
+        read_cifar100(root)
+    except DeepcorrectError:
+        return False
+    return True
+
+
 def download_cifar100(root: Path) -> Path:
-    """Fetch the official archive, check its MD5 and unpack it under ``root``; returns the folder."""
+    """Fetch the official archive, check its MD5 and unpack it under ``root``, in place of what is there; returns the folder.
+
+    Raises:
+        DeepcorrectError: the download fails, or its checksum is wrong.
+    """
     root.mkdir(parents=True, exist_ok=True)
     try:
         with urllib.request.urlopen(URL, timeout=60) as response:
             archive = response.read()
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DeepcorrectError(f"{URL}: download failed ({error}); fetch it by hand and unpack it under {root}") from error
     unpack_archive(archive, MD5, root)
     return root / FOLDER
@@ -81,6 +94,7 @@ def unpack_archive(archive: bytes, md5: str, root: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(aside, filter="data")
+        shutil.rmtree(root / FOLDER, ignore_errors=True)
         (aside / FOLDER).replace(root / FOLDER)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -112,14 +126,21 @@ def _field(path: Path, content: dict[Any, Any], name: str) -> Any:
 def _read_images(path: Path, classes: int) -> ImageSet:
     content = _load(path)
     data = np.asarray(_field(path, content, "data"))
-    labels = np.asarray(_field(path, content, "fine_labels"))
+    try:
+        labels = np.asarray(_field(path, content, "fine_labels"), dtype=np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise DeepcorrectError(f"{path}: not a CIFAR-100 file (its labels are no integers)") from None
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072 or labels.shape != (len(data),) or not len(data):
         raise DeepcorrectError(f"{path}: {data.shape} data with {labels.shape} labels is not CIFAR-100")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DeepcorrectError(f"{path}: label {labels.max()} lies outside the {classes} classes of the meta file")
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if len(outside):
+        raise DeepcorrectError(f"{path}: label {outside[0]} lies outside the {classes} classes of the meta file")
     images = torch.from_numpy(data.reshape(-1, 3, 32, 32).copy())
-    return ImageSet.whole(images, torch.from_numpy(labels.astype(np.int64)))
+    return ImageSet.whole(images, torch.from_numpy(labels))
 
 
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+def _class_names(path: Path) -> tuple[str, ...]:
+    names = _field(path, _load(path), "fine_label_names")
+    if not isinstance(names, list) or not all(isinstance(name, bytes | str) for name in names):
+        raise DeepcorrectError(f"{path}: not a CIFAR-100 file (its class names are no list of texts)")
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else name for name in names)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.seeding import generator
+from deepcorrect.seeding import Use, generator
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ImageSet:
             raise DeepcorrectError(f"--images {count}: at least one image is needed")
         if count >= len(self):
             return self
-        shuffled = torch.randperm(len(self), generator=generator(seed, 1))
+        shuffled = torch.randperm(len(self), generator=generator(seed, Use.SUBSET))
         rank = _rank_within_class(self.labels[shuffled])
         chosen = shuffled[torch.argsort(rank, stable=True)[:count]]
         return self.take(chosen.sort().values)
@@ -80,10 +81,18 @@ class Dataset:
         channels, height, width = self.test.images.shape[1:]
         return channels, height, width
 
+    def fingerprint(self) -> str:
+        """SHA-256 over classes, images, labels and their split."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for part in (self.train, self.validation, self.test):
+            for tensor in (part.images, part.labels, part.indices):
+                digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
 
 def split(source: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
     """Set ``share`` of every class aside (rounded, at least one image where a class has two): (rest, set aside)."""
-    shuffled = torch.randperm(len(source), generator=generator(seed, 0))
+    shuffled = torch.randperm(len(source), generator=generator(seed, Use.SPLIT))
     labels = source.labels[shuffled]
     sizes = torch.bincount(labels)
     quota = (sizes * share).round().clamp_min(1).minimum((sizes - 1).clamp_min(0))

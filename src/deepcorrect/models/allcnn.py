@@ -29,7 +29,7 @@ class AllCNN(nn.Sequential):
             *conv_bn_relu(7, 192, 192, 3),
             *conv_bn_relu(8, 192, 192, 1),
             *conv_bn_relu(9, 192, classes, 1),
-            ("pool", nn.AvgPool2d(6)),
+            ("pool", nn.AdaptiveAvgPool2d(1)),
             ("flatten", nn.Flatten()),
         ]
         super().__init__(OrderedDict(layers))
