@@ -1,7 +1,8 @@
-"""Speed and memory of exact ranking on the CIFAR-100 network: ``python -m benchmarks.ranking [--images N] [--json]``.
+"""Speed and memory of exact ranking on the CIFAR-100 network: ``python -m benchmarks.ranking`` (``--help`` for its options).
 
 The opponent is what a PyTorch user would write: a hook that swaps one channel, and the whole network for every filter. It
-is timed on some filters of each layer, on the same images, level and precision, and its time for all is extrapolated.
+is timed on some filters of each layer and a batch of the same images in the same precision, and its time for all is
+extrapolated.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from deepcorrect.loading import as_float
 from deepcorrect.models.allcnn import AllCNN
 from deepcorrect.patching import capture, patched
 from deepcorrect.priority import rank_filters
-from deepcorrect.runtime import autocast, describe_machine, keep_memory, resolve_precision
+from deepcorrect.runtime import Precision, autocast, describe_machine, keep_memory, resolve_precision
 
 CPU = torch.device("cpu")
-NOISE, LEVEL = get_distortion("noise"), 15.0
-LAYERS = 6
+NOISE = get_distortion("noise")
+LAYERS, BATCH = 6, 250
 
 
-def hook_seconds(network: nn.Module, images: ImageSet, layer: Layer, filters: int, precision: str) -> float:
+def hook_seconds(network: nn.Module, images: ImageSet, layer: Layer, filters: int, precision: Precision) -> float:
     """Median seconds for one filter: a hook, and a whole forward pass."""
     clean = as_float(images.images)
-    distorted = NOISE.at(clean, LEVEL, images.indices, 0).contiguous(memory_format=torch.channels_last)
+    distorted = NOISE.at(clean, NOISE.levels("cifar")[0], images.indices, 0).contiguous(memory_format=torch.channels_last)
     took = []
-    with torch.inference_mode(), autocast(CPU, resolve_precision(precision, CPU)):
+    with torch.inference_mode(), autocast(CPU, precision):
         with capture(network, [layer.name]) as outputs:
             network(clean)
         for filter_ in range(filters):
@@ -48,7 +49,8 @@ def hook_seconds(network: nn.Module, images: ImageSet, layer: Layer, filters: in
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=250, help="ranked on, at one level")
+    parser.add_argument("--images", type=int, default=250)
+    parser.add_argument("--levels", type=int, choices=range(1, 7), default=1)
     parser.add_argument("--filters", type=int, default=3, help="of each layer, for the opponent")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--json", action="store_true")
@@ -60,23 +62,27 @@ def main() -> None:
     images = ImageSet.whole(pictures, torch.randint(0, 100, (options.images,)))
     layers = convolutions(find_layers(network, as_float(pictures[:1])))[:LAYERS]
     precision = resolve_precision(options.precision, CPU)
-    hooks = sum(layer.filters * hook_seconds(network, images, layer, options.filters, options.precision) for layer in layers)
+    levels = NOISE.levels("cifar")[: options.levels]
     started = time.perf_counter()
-    rank_filters(network, images, NOISE, (LEVEL,), layers=layers, precision=precision)
+    rank_filters(network, images, NOISE, levels, layers=layers, precision=precision)
     exact = time.perf_counter() - started
-    passes = options.images * sum(layer.filters for layer in layers)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    batch = images.take(torch.arange(min(BATCH, options.images)))
+    one = sum(layer.filters * hook_seconds(network, batch, layer, options.filters, precision) for layer in layers)
+    hooks = one * options.levels * options.images / len(batch)
+    filters = sum(layer.filters for layer in layers)
     figures = {
         "machine": describe_machine(CPU),
         "torch": torch.__version__,
         "precision": precision,
-        "filters": sum(layer.filters for layer in layers),
+        "filters": filters,
         "images": options.images,
-        "levels": 1,
+        "levels": options.levels,
         "exact_seconds": round(exact, 1),
-        "exact_passes_per_second": round(passes / exact),
+        "exact_passes_per_second": round(options.images * options.levels * filters / exact),
+        "exact_peak_memory_gb": round(peak, 2),
         "hooks_seconds_extrapolated": round(hooks, 1),
         "speedup_over_hooks": round(hooks / exact, 2),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
     }
     print(json.dumps(figures) if options.json else "\n".join(f"{name}: {value}" for name, value in figures.items()))
 
