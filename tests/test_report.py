@@ -12,7 +12,8 @@ from torch import nn
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import get_distortion
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.pipeline import CorrectionOptions, Job, assess, correct, finetune
+from deepcorrect.job import Job
+from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
 from deepcorrect.recipes import get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Run, by_ladder, read_results, read_together

@@ -14,7 +14,7 @@ _HOMES = {
     "CorrectionOptions": "pipeline",
     "DeepcorrectError": "errors",
     "Distortion": "distortions",
-    "Job": "pipeline",
+    "Job": "job",
     "Plan": "correction",
     "Ranking": "priority",
     "Run": "results",

@@ -1,110 +1,31 @@
 """The whole job: train a baseline, assess it, rank its filters, correct or fine-tune it, measure what came of it.
 
-A ``Job`` is a network with its data, device and seed. Given a run folder, each finished stage is saved there and a stage
-that is saved already is skipped, so that the same call continues an interrupted run.
+Given a job with a run folder, each finished stage is saved there and a stage that is saved already is skipped, so that the same
+call continues an interrupted run.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deepcorrect.correction import Correction, Plan, attach, require_bare
-from deepcorrect.cost import count_parameters, multiply_accumulates
-from deepcorrect.datasets.images import Dataset
+from deepcorrect.cost import count_parameters
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.evaluation import Evaluation, evaluate
 from deepcorrect.files import read_json, round_to_half, write_tensors
-from deepcorrect.layers import Layer, convolutions, find_layers, named
-from deepcorrect.loading import as_float
+from deepcorrect.job import Job, measure
+from deepcorrect.layers import Layer, convolutions, named
 from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
-from deepcorrect.progress import Reporter, Silent
 from deepcorrect.recipes import Recipe
-from deepcorrect.results import Record, Run
-from deepcorrect.runtime import Precision
+from deepcorrect.results import Record
 from deepcorrect.samples import Samples
 from deepcorrect.training import train
 from deepcorrect.units import unit_shape
-
-
-@dataclass
-class Job:
-    """A network and what it is measured on.
-
-    Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits; moved to ``device``.
-        data: training, validation and test images.
-        device, precision: of evaluation and ranking; a recipe has its own precision.
-        seed: of noise, choice of images, initial weights and training.
-        run: where stages are saved; nothing is, without it.
-
-    Raises:
-        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
-    """
-
-    model: nn.Module
-    data: Dataset
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    precision: Precision = "fp32"
-    seed: int = 0
-    run: Run | None = None
-    reporter: Reporter = field(default_factory=Silent)
-
-    def __post_init__(self) -> None:
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model.eval()
-        check_fits(self.model, self.data, self.example)
-
-    @property
-    def example(self) -> Tensor:
-        """Two test images, (2, C, H, W) in [0, 1], on the device."""
-        return as_float(self.data.test.images[:2].to(self.device))
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The network's layers in forward order."""
-        return find_layers(self.model, self.example)
-
-
-def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
-    """Refuse a network that cannot classify this data.
-
-    Raises:
-        DeepcorrectError: it does not take such images, returns no logits, or has fewer outputs than there are classes.
-    """
-    shape = "x".join(str(size) for size in example.shape[1:])
-    try:
-        with torch.no_grad():
-            logits = model(example)
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeepcorrectError(
-            f"the network does not take the {shape} images of {data.name}: {reason}; "
-            "bring a folder's images to its size with --size (and --grey)"
-        ) from None
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
-    if logits.shape[1] < len(data.classes):
-        raise DeepcorrectError(
-            f"{data.name} has {len(data.classes)} classes, the network only {logits.shape[1]} outputs: label "
-            f"{logits.shape[1]} ({data.classes[logits.shape[1]]}) lies outside; use data of the network's own classes"
-        )
-
-
-def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
-    """Evaluate the network as it now stands on the test images (clean and at every level)."""
-    job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
-    found = evaluate(
-        job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
-        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
-    )  # fmt: skip
-    return _record(job, name, found, trainable)
 
 
 def assess(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]]) -> list[Record]:
@@ -297,21 +218,3 @@ def _train(job: Job, trained: nn.Module, recipe: Recipe, distortion: Distortion 
     )  # fmt: skip
     if job.run is not None:
         job.run.write_json("metrics.json", {"epochs": [asdict(metrics) for metrics in history]})
-
-
-def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
-    return Record(
-        name=name,
-        distortion=found.distortion,
-        levels=found.levels,
-        top1=found.top1,
-        top5=found.top5,
-        mean_top1=found.mean_top1,
-        mean_top5=found.mean_top5,
-        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in found.per_class),
-        trainable_parameters=trainable,
-        multiply_accumulates=multiply_accumulates(job.model, job.example),
-        images=found.images,
-        seed=job.seed,
-        precision=job.precision,
-    )

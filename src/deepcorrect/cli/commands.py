@@ -183,11 +183,11 @@ def evaluate(
 
     Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-3-blur --data cifar100 --root data --json
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import session
     from deepcorrect.console import show_records
     from deepcorrect.correction import find_correction, load_correction, read_header
     from deepcorrect.cost import count_parameters
+    from deepcorrect.job import measure
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
@@ -198,7 +198,7 @@ def evaluate(
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
-            records = [pipeline.measure(job, correction or "baseline", kind, steps, trained)]
+            records = [measure(job, correction or "baseline", kind, steps, trained)]
         session.keep(job, records)
     if common.as_json:
         print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))

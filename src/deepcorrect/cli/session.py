@@ -15,9 +15,9 @@ from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import load_dataset
 from deepcorrect.distortions import Distortion, get_distortion, parse_levels
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.job import Job
 from deepcorrect.layers import Layer, convolutions, pick
 from deepcorrect.models import load_model
-from deepcorrect.pipeline import Job
 from deepcorrect.priority import Ranking
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run

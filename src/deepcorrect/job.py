@@ -1,0 +1,113 @@
+"""A network with the images, device and seed that it is measured with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.cost import multiply_accumulates
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.evaluation import Evaluation, evaluate
+from deepcorrect.layers import Layer, find_layers
+from deepcorrect.loading import as_float
+from deepcorrect.progress import Reporter, Silent
+from deepcorrect.results import Record, Run
+from deepcorrect.runtime import Precision
+
+
+@dataclass
+class Job:
+    """A network and what it is measured on.
+
+    Attributes:
+        model: takes images (B, C, H, W) in [0, 1], returns logits; moved to ``device``.
+        data: training, validation and test images.
+        device, precision: of evaluation and ranking; a recipe has its own precision.
+        seed: of noise, choice of images, initial weights and training.
+        run: where stages are saved; nothing is, without it.
+
+    Raises:
+        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
+    """
+
+    model: nn.Module
+    data: Dataset
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "fp32"
+    seed: int = 0
+    run: Run | None = None
+    reporter: Reporter = field(default_factory=Silent)
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.eval()
+        check_fits(self.model, self.data, self.example)
+
+    @property
+    def example(self) -> Tensor:
+        """Two test images, (2, C, H, W) in [0, 1], on the device."""
+        return as_float(self.data.test.images[:2].to(self.device))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The network's layers in forward order."""
+        return find_layers(self.model, self.example)
+
+
+def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
+    """Refuse a network that cannot classify this data.
+
+    Raises:
+        DeepcorrectError: it does not take such images, returns no logits, or has fewer outputs than there are classes.
+    """
+    shape = "x".join(str(size) for size in example.shape[1:])
+    try:
+        with torch.no_grad():
+            logits = model(example)
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DeepcorrectError(
+            f"the network does not take the {shape} images of {data.name}: {reason}; "
+            "bring a folder's images to its size with --size (and --grey)"
+        ) from None
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
+    if logits.shape[1] < len(data.classes):
+        raise DeepcorrectError(
+            f"{data.name} has {len(data.classes)} classes, the network only {logits.shape[1]} outputs: label "
+            f"{logits.shape[1]} ({data.classes[logits.shape[1]]}) lies outside; use data of the network's own classes"
+        )
+
+
+def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
+    """Evaluate the network as it now stands on the test images (clean and at every level)."""
+    job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
+    found = evaluate(
+        job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
+        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+    )  # fmt: skip
+    return _record(job, name, found, trainable)
+
+
+def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
+    return Record(
+        name=name,
+        distortion=found.distortion,
+        levels=found.levels,
+        top1=found.top1,
+        top5=found.top5,
+        mean_top1=found.mean_top1,
+        mean_top5=found.mean_top5,
+        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in found.per_class),
+        trainable_parameters=trainable,
+        multiply_accumulates=multiply_accumulates(job.model, job.example),
+        images=found.images,
+        seed=job.seed,
+        precision=job.precision,
+    )
