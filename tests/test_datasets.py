@@ -147,6 +147,9 @@ def test_ready_made_splits_are_used(tmp_path: Path) -> None:
             write_pictures(tmp_path / part / name, count)
     data = read_folder(tmp_path)
     assert (len(data.train), len(data.validation), len(data.test)) == (40, 10, 12)
+    write_pictures(tmp_path / "test" / "bird", 2)
+    with pytest.raises(DeepcorrectError, match="bird: a class that the training images do not have"):
+        read_folder(tmp_path)
 
 
 def test_images_are_brought_to_one_size(tmp_path: Path) -> None:

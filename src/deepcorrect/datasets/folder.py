@@ -65,10 +65,14 @@ def read_folder(
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    found = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
+    found = _sub_folders(folder)
     if len(found) < 2:
         raise DeepcorrectError(f"{folder}: {len(found)} sub-folder(s); put the images of each class in a sub-folder of its own")
     return found
+
+
+def _sub_folders(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
 
 
 def _require_images(root: Path, **parts: ImageSet) -> None:
@@ -80,6 +84,11 @@ def _require_images(root: Path, **parts: ImageSet) -> None:
 def _read_images(
     folder: Path, classes: tuple[str, ...], *, size: int | None, grey: bool, skip_bad: bool, warn: Callable[[str], None]
 ) -> ImageSet:
+    unknown = sorted(set(_sub_folders(folder)) - set(classes))
+    if unknown:
+        raise DeepcorrectError(
+            f"{folder / unknown[0]}: a class that the training images do not have; remove it, or add it there"
+        )
     images, labels = [], []
     for label, name in enumerate(classes):
         files = sorted(file for file in (folder / name).glob("**/*") if file.suffix.lower() in SUFFIXES)
