@@ -95,6 +95,9 @@ TOYS: dict[str, Callable[[], nn.Module]] = {
         nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LeakyReLU(0.1, inplace=True), nn.Linear(8, 5)
     ),
     "twice": Twice,
+    "twice in a chain": lambda: nn.Sequential(
+        nn.Conv2d(3, 6, 1), *[nn.Conv2d(6, 6, 3, padding=1)] * 2, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5)
+    ),
 }  # fmt: skip
 
 

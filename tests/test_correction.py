@@ -55,6 +55,17 @@ def test_off_it_is_the_network_bit_for_bit_whatever_was_trained(toy: nn.Module) 
     assert all(parameter.requires_grad for parameter in toy.parameters())
 
 
+def test_a_module_under_two_names_is_corrected_under_both() -> None:
+    network = make_toy("twice in a chain")
+    correction = attach(network, Plan(distortion="blur", filters={"1": (0, 1)}), EXAMPLE)
+    assert isinstance(network, nn.Sequential)
+    assert isinstance(network[1], CorrectedConv2d)
+    assert network[1] is network[2]
+    correction.detach()
+    assert isinstance(network[1], nn.Conv2d)
+    assert network[1] is network[2]
+
+
 def test_the_base_never_gets_a_gradient(toy: nn.Module) -> None:
     base = list(toy.parameters())
     correction = attach(toy, plan_for(toy), EXAMPLE)

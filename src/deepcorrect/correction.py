@@ -107,7 +107,7 @@ class Correction(nn.Module):
         for parent in list(self._host.modules()):
             if isinstance(parent, CorrectedConv2d | Retrained):
                 continue
-            for name, child in parent.named_children():
+            for name, child in list(parent._modules.items()):
                 if child is old:
                     setattr(parent, name, new)
                     self._replaced.append((parent, name, old))
