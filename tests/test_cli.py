@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,21 @@ def test_the_whole_job_and_that_a_second_call_continues(
     assert code == 2
     assert "holds a run with shares = [0.5, 0.5], not [0.25, 0.25]" in error
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+
+
+def test_a_killed_run_continues_to_the_same_bytes(baseline: Path, tmp_path: Path) -> None:
+    options = [*QUICK, "--epochs", "12", "--layers", "1", "--images", "10", "--distortion", "noise"]
+    command = [sys.executable, "-m", "deepcorrect.cli", "correct", str(baseline), *options, "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    running = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "checkpoint.pt").exists() and running.poll() is None:
+        time.sleep(0.01)
+    running.kill()
+    assert running.wait() != 0
+    assert not (tmp_path / "killed" / "correction.safetensors").exists()
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
+    whole, killed = ((tmp_path / name / "correction.safetensors").read_bytes() for name in ("whole", "killed"))
+    assert whole == killed
 
 
 def test_finetune_and_the_c_variant(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
