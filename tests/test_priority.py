@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,9 @@ def test_a_layer_without_enough_filters_is_refused(ranking: Ranking) -> None:
 def test_rankings_are_saved_and_read_again(ranking: Ranking, tmp_path: Path) -> None:
     ranking.save(tmp_path / "ranking.json")
     assert Ranking.load(tmp_path / "ranking.json") == ranking
+    content = json.loads((tmp_path / "ranking.json").read_text())
+    assert content["local"] == {"a": [1, 2, 0, 3], "b": [0, 1, 2, 3]}
+    assert content["global"][:3] == [["a", 1], ["b", 0], ["b", 1]]
     (tmp_path / "other.json").write_text('{"scores": 3}')
     with pytest.raises(DeepcorrectError, match="not a ranking"):
         Ranking.load(tmp_path / "other.json")

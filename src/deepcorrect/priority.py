@@ -58,9 +58,13 @@ class Ranking:
         pairs = [(layer, filter_) for layer, scores in self.scores.items() for filter_ in range(len(scores))]
         return tuple(sorted(pairs, key=lambda pair: -self.scores[pair[0]][pair[1]]))
 
+    def as_json(self) -> dict[str, object]:
+        """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
+        return asdict(self) | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        write_json(path, asdict(self))
+        write_json(path, self.as_json())
 
     @classmethod
     def load(cls, path: Path) -> Ranking:
@@ -71,6 +75,8 @@ class Ranking:
         """
         try:
             content = read_json(path)
+            content.pop("local", None)
+            content.pop("global", None)
             content["scores"] = {layer: tuple(scores) for layer, scores in content["scores"].items()}
             return cls(**{**content, "levels": tuple(content["levels"]), "baseline": tuple(content["baseline"])})
         except (KeyError, TypeError, AttributeError) as error:

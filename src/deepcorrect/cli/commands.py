@@ -72,7 +72,7 @@ def rank(
         if job.run is not None:
             job.run.finish([], job.device)
     if common.as_json:
-        print(json.dumps(asdict(ranking)))
+        print(json.dumps(ranking.as_json()))
     else:
         show_ranking(ranking)
 
