@@ -21,7 +21,7 @@ app = typer.Typer(
 
 
 @app.command()
-@o.with_common_options
+@o.spread
 def assess(
     model: o.Model,
     common: o.Common,
@@ -44,7 +44,7 @@ def assess(
 
 
 @app.command()
-@o.with_common_options
+@o.spread
 def rank(
     model: o.Model,
     common: o.Common,
@@ -78,10 +78,11 @@ def rank(
 
 
 @app.command()
-@o.with_common_options
+@o.spread
 def correct(
     model: o.Model,
     common: o.Common,
+    training: o.Training,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
@@ -92,11 +93,6 @@ def correct(
     retrain_last: o.RetrainLast = 0,
     images: o.Images = 1000,
     ranked_by: o.RankedBy = None,
-    recipe: o.RecipeName = "fast",
-    epochs: o.Epochs = None,
-    rate: o.Rate = None,
-    batch_size: o.BatchSize = None,
-    half: o.Half = False,
     out: o.Out = None,
 ) -> None:
     """Repair them: train correction units behind the most susceptible filters. Ranks, trains, evaluates and reports.
@@ -105,11 +101,8 @@ def correct(
     """
     from deepcorrect import pipeline
     from deepcorrect.cli import session
-    from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(
-        recipe, "correct", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
-    )
+    recipe = session.recipe_for("correct", training, common)
     with session.open_job(model, common) as job:
         kind, steps = session.ladder_of(job, distortion, levels)
         chosen = session.pick_convolutions(job, layers)
@@ -126,26 +119,22 @@ def correct(
         given = session.read_ranking(ranked_by)
         if given is not None:
             pipeline.check_ranking(given, kind, chosen)
-        settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": half}
-        settings |= {"recipe": training.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
+        settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
+        settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
         records = session.open_run(job, out, "correct", settings)
-        records = records or pipeline.correct(job, kind, steps, plan, training, ranking=given, half=half)[1]
+        records = records or pipeline.correct(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
         session.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
-@o.with_common_options
+@o.spread
 def finetune(
     model: o.Model,
     common: o.Common,
+    training: o.Training,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
-    recipe: o.RecipeName = "fast",
-    epochs: o.Epochs = None,
-    rate: o.Rate = None,
-    batch_size: o.BatchSize = None,
-    half: o.Half = False,
     out: o.Out = None,
 ) -> None:
     """The alternative: train the first layers whole (Finetune-k).
@@ -155,22 +144,19 @@ def finetune(
     from deepcorrect import pipeline
     from deepcorrect.cli import session
     from deepcorrect.layers import pick
-    from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(
-        recipe, "finetune", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
-    )
+    recipe = session.recipe_for("finetune", training, common)
     with session.open_job(model, common) as job:
         kind, steps = session.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
-        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": half}
-        records = session.open_run(job, out, "finetune", {**settings, "recipe": training.model_dump()})
-        records = records or pipeline.finetune(job, kind, steps, names, training, half=half)[1]
+        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
+        records = session.open_run(job, out, "finetune", {**settings, "recipe": recipe.model_dump()})
+        records = records or pipeline.finetune(job, kind, steps, names, recipe, half=training.half)[1]
         session.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
-@o.with_common_options
+@o.spread
 def evaluate(
     model: o.Model,
     common: o.Common,
@@ -207,15 +193,11 @@ def evaluate(
 
 
 @app.command("train-baseline")
-@o.with_common_options
+@o.spread
 def train_baseline(
     common: o.Common,
+    training: o.Training,
     model: Annotated[str, typer.Argument(help="allcnn, smallcnn, alexnet or file.py:factory.")] = "allcnn",
-    recipe: o.RecipeName = "fast",
-    epochs: o.Epochs = None,
-    rate: o.Rate = None,
-    batch_size: o.BatchSize = None,
-    half: o.Half = False,
     out: o.Out = None,
 ) -> None:
     """Train a network on clean images, to have one to correct.
@@ -224,17 +206,14 @@ def train_baseline(
     """
     from deepcorrect import pipeline
     from deepcorrect.cli import session
-    from deepcorrect.recipes import get_recipe
 
-    training = get_recipe(
-        recipe, "baseline", epochs=epochs, rate=rate, batch_size=batch_size, precision=session.own_precision(common)
-    )
+    recipe = session.recipe_for("baseline", training, common)
     with session.open_job(model, common) as job:
         ladders = [session.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
-        settings = {"model": model, **shape, "half": half, "recipe": training.model_dump()}
+        settings = {"model": model, **shape, "half": training.half, "recipe": recipe.model_dump()}
         records = session.open_run(job, out, "train-baseline", settings)
-        records = records or pipeline.train_baseline(job, training, ladders, half=half)
+        records = records or pipeline.train_baseline(job, recipe, ladders, half=training.half)
         session.conclude(job, records, as_json=common.as_json)
 
 

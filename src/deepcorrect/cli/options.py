@@ -1,14 +1,14 @@
-"""The options of the commands, each defined once, and the decorator that gives a command those that all share."""
+"""The options of the commands, each defined once, and the decorator that gives a command whole groups of them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
@@ -49,12 +49,7 @@ Scope = Annotated[RankingScope, typer.Option("--ranking", help="Choose in each l
 Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units: cifar, wide, lite or bottleneck.")]
 NoBatchNorm = Annotated[bool, typer.Option("--no-bn", help="Correction units without batch normalisation.")]
 RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also train the last N layers (paper: 3).")]
-RecipeName = Annotated[str, typer.Option("--recipe", help="fast, paper, or a .toml file.")]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")]
-Rate = Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")]
 RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
-Half = Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")]
 CorrectionName = Annotated[
     str | None,
     typer.Option("--correction", help="A shipped name (deepcorr-3-blur), a file, or a run folder of correct or finetune."),
@@ -85,24 +80,39 @@ class Common:
     as_json: Json = False
 
 
-def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command that takes ``common: Common`` have its fields as options of its own."""
-    hints = get_type_hints(Common, include_extras=True)
-    shared = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
-        for field in Common.__dataclass_fields__.values()
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "common"
-    ]
+@dataclass(frozen=True)
+class Training:
+    """What every command that trains can be told."""
+
+    recipe: Annotated[str, typer.Option("--recipe", help="fast, paper, or a .toml file.")] = "fast"
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")] = None
+    rate: Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")] = None
+    half: Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")] = False
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command that takes groups of options (the dataclasses above) have their fields as options of its own."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type[Any]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = cast(type[Any], parameter.annotation)
+        hints = get_type_hints(parameter.annotation, include_extras=True)
+        parameters += [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
+            for field in fields(parameter.annotation)
+        ]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        common = Common(**{parameter.name: given.pop(parameter.name) for parameter in shared})
-        command(common=common, **given)
+        gathered = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)}) for name, group in groups.items()
+        }
+        command(**gathered, **given)
 
-    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *shared]}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepcorrect.cli.options import Common
+from deepcorrect.cli.options import Common, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import load_dataset
@@ -19,6 +19,7 @@ from deepcorrect.job import Job
 from deepcorrect.layers import Layer, convolutions, pick
 from deepcorrect.models import load_model
 from deepcorrect.priority import Ranking
+from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
 from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
@@ -81,9 +82,11 @@ def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
         show_records(records)
 
 
-def own_precision(common: Common) -> str | None:
-    """The precision of training, where the user has named one."""
-    return None if common.precision.value == "auto" else common.precision.value
+def recipe_for(task: Task, training: Training, common: Common) -> Recipe:
+    """The recipe that the options ask for; ``--precision``, where it is named, is that of training too."""
+    precision = None if common.precision.value == "auto" else common.precision.value
+    changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
+    return get_recipe(training.recipe, task, **changes, precision=precision)
 
 
 def read_ranking(place: Path | None) -> Ranking | None:
