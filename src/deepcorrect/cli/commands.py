@@ -34,13 +34,13 @@ def assess(
     Example: deepcorrect assess allcnn-cifar100 --data cifar100 --root data
     """
     from deepcorrect import pipeline
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
 
-    with session.open_job(model, common) as job:
-        ladders = [session.ladder_of(job, name, levels) for name in distortion.split(",")]
+    with context.open_job(model, common) as job:
+        ladders = [context.ladder_of(job, name, levels) for name in distortion.split(",")]
         settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
-        records = session.open_run(job, out, "assess", settings) or pipeline.assess(job, ladders)
-        session.conclude(job, records, as_json=common.as_json)
+        records = context.open_run(job, out, "assess", settings) or pipeline.assess(job, ladders)
+        context.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
@@ -59,15 +59,15 @@ def rank(
     Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
     """
     from deepcorrect import pipeline
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
     from deepcorrect.console import show_ranking
 
-    with session.open_job(model, common) as job:
-        kind, steps = session.ladder_of(job, distortion, levels)
-        chosen = session.pick_convolutions(job, layers)
+    with context.open_job(model, common) as job:
+        kind, steps = context.ladder_of(job, distortion, levels)
+        chosen = context.pick_convolutions(job, layers)
         names = [layer.name for layer in chosen]
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "images": images}
-        session.open_run(job, out, "rank", settings)
+        context.open_run(job, out, "rank", settings)
         ranking = pipeline.rank(job, kind, steps, chosen, images=images)
         if job.run is not None:
             job.run.finish([], job.device)
@@ -100,30 +100,30 @@ def correct(
     Example: deepcorrect correct allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/fix
     """
     from deepcorrect import pipeline
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
 
-    recipe = session.recipe_for("correct", training, common)
-    with session.open_job(model, common) as job:
-        kind, steps = session.ladder_of(job, distortion, levels)
-        chosen = session.pick_convolutions(job, layers)
+    recipe = context.recipe_for("correct", training, common)
+    with context.open_job(model, common) as job:
+        kind, steps = context.ladder_of(job, distortion, levels)
+        chosen = context.pick_convolutions(job, layers)
         plan = pipeline.CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
-            shares=session.shares_of(share, chosen),
+            shares=context.shares_of(share, chosen),
             ranking="local" if ranking is o.RankingScope.local else "global",
             images=images,
             unit=unit,
             batch_norm=not no_bn,
-            retrained=session.last_layers(job, retrain_last),
+            retrained=context.last_layers(job, retrain_last),
         )
         pipeline.check_options(job, plan)
-        given = session.read_ranking(ranked_by)
+        given = context.read_ranking(ranked_by)
         if given is not None:
             pipeline.check_ranking(given, kind, chosen)
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
-        records = session.open_run(job, out, "correct", settings)
+        records = context.open_run(job, out, "correct", settings)
         records = records or pipeline.correct(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
-        session.conclude(job, records, as_json=common.as_json)
+        context.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
@@ -142,17 +142,17 @@ def finetune(
     Example: deepcorrect finetune allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/ft
     """
     from deepcorrect import pipeline
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
     from deepcorrect.layers import pick
 
-    recipe = session.recipe_for("finetune", training, common)
-    with session.open_job(model, common) as job:
-        kind, steps = session.ladder_of(job, distortion, levels)
+    recipe = context.recipe_for("finetune", training, common)
+    with context.open_job(model, common) as job:
+        kind, steps = context.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
-        records = session.open_run(job, out, "finetune", {**settings, "recipe": recipe.model_dump()})
+        records = context.open_run(job, out, "finetune", {**settings, "recipe": recipe.model_dump()})
         records = records or pipeline.finetune(job, kind, steps, names, recipe, half=training.half)[1]
-        session.conclude(job, records, as_json=common.as_json)
+        context.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
@@ -169,7 +169,7 @@ def evaluate(
 
     Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-3-blur --data cifar100 --root data --json
     """
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
     from deepcorrect.console import show_records
     from deepcorrect.correction import find_correction, load_correction, read_header
     from deepcorrect.cost import count_parameters
@@ -177,15 +177,15 @@ def evaluate(
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
-    with session.open_job(model, common) as job:
-        kind, steps = session.ladder_of(job, distortion or trained_against, levels)
+    with context.open_job(model, common) as job:
+        kind, steps = context.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
-        records = session.open_run(job, out, "evaluate", settings)
+        records = context.open_run(job, out, "evaluate", settings)
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
             records = [measure(job, correction or "baseline", kind, steps, trained)]
-        session.keep(job, records)
+        context.keep(job, records)
     if common.as_json:
         print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))
     else:
@@ -205,16 +205,16 @@ def train_baseline(
     Example: deepcorrect train-baseline allcnn --data cifar100 --root data --out runs/baseline
     """
     from deepcorrect import pipeline
-    from deepcorrect.cli import session
+    from deepcorrect.cli import context
 
-    recipe = session.recipe_for("baseline", training, common)
-    with session.open_job(model, common) as job:
-        ladders = [session.ladder_of(job, name, None) for name in ("blur", "noise")]
+    recipe = context.recipe_for("baseline", training, common)
+    with context.open_job(model, common) as job:
+        ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
         settings = {"model": model, **shape, "half": training.half, "recipe": recipe.model_dump()}
-        records = session.open_run(job, out, "train-baseline", settings)
+        records = context.open_run(job, out, "train-baseline", settings)
         records = records or pipeline.train_baseline(job, recipe, ladders, half=training.half)
-        session.conclude(job, records, as_json=common.as_json)
+        context.conclude(job, records, as_json=common.as_json)
 
 
 @app.command()
@@ -251,7 +251,7 @@ def describe_data(
 
     Example: deepcorrect data cifar100 --root data --download
     """
-    from deepcorrect.cli.session import tell
+    from deepcorrect.cli.context import tell
     from deepcorrect.datasets import load_dataset
     from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
