@@ -1,37 +1,38 @@
-"""Put the weights of a finished run into the package: ``python -m experiments.ship RUN NAME``.
+"""Put the weights of a finished cell into the package: ``python -m experiments.ship fast/deepcorr-6-blur-seed0 deepcorr-6-blur``.
 
-The file is copied, its SHA-256 goes into the package's index, and the run's results go to ``results/cifar100/NAME.json``.
+The file is copied from the cell's run folder, and its SHA-256 and the cell go into the package's index.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
-import sys
 from pathlib import Path
 
 from deepcorrect.files import read_json, write_json
-from deepcorrect.results import read_results
 from deepcorrect.shipped import FOLDER
+from experiments.cells import HERE
 
-RESULTS = Path(__file__).parent.parent / "results" / "cifar100"
 
-
-def ship(run: Path, name: str) -> None:
-    """Copy a run's weights and results under a name."""
-    results = read_results(run)
-    is_model = results.command == "train-baseline"
+def ship(cell: str, name: str, runs: Path) -> None:
+    """Copy a cell's weights under a name."""
+    config = read_json(runs / cell / "config.json")["settings"]
+    is_model = (runs / cell / "model.safetensors").exists()
     target = FOLDER / f"{name}.safetensors"
-    shutil.copyfile(run / ("model.safetensors" if is_model else "correction.safetensors"), target)
-    entry: dict[str, str | int] = {"sha256": hashlib.sha256(target.read_bytes()).hexdigest()}
+    shutil.copyfile(runs / cell / ("model.safetensors" if is_model else "correction.safetensors"), target)
+    entry = {"sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "cell": cell}
     if is_model:
-        entry |= {"architecture": results.settings["model"], "classes": results.settings["classes"]}
+        entry |= {"architecture": config["model"], "classes": config["classes"]}
     index = read_json(FOLDER / "index.json")
     index["models" if is_model else "corrections"][name] = entry
     write_json(FOLDER / "index.json", index)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run / "results.json", RESULTS / f"{name}.json")
 
 
 if __name__ == "__main__":
-    ship(Path(sys.argv[1]), sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("cell")
+    parser.add_argument("name")
+    parser.add_argument("--runs", type=Path, default=HERE.parent / "runs" / "cifar100", help="folder of the cells' runs")
+    options = parser.parse_args()
+    ship(options.cell, options.name, options.runs)

@@ -1,78 +1,211 @@
-"""Tables 3 and 4 with our numbers beside the paper's: ``python -m experiments.tables`` writes ``docs/results.md``.
+"""Our numbers beside the paper's: ``python -m experiments.tables`` writes ``docs/results.md`` and its figures.
 
-Everything on the page comes from ``results/cifar100`` and from the paper's tables in ``paper_tables.json``.
+All of it comes from the finished cells in ``results/cifar100`` and from the paper's tables in ``paper_tables.json``.
 """
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcorrect.files import read_json, write_text
-from deepcorrect.results import Record, Results, by_ladder
+from scipy import stats
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results" / "cifar100"
+from deepcorrect.files import read_json, write_text
+from deepcorrect.results import Record
+from experiments.cells import HERE, RESULTS, result_file
+from experiments.figures import draw_figures
+from experiments.finished import baseline, corrected_filters, mean_top1, random_draws, recipes, saved
+from experiments.grid import (
+    COUNTS,
+    DISTORTIONS,
+    DRAWS,
+    ORDER,
+    TABLE5,
+    TRAINED,
+    cells,
+    first_layer,
+    ideal_cell,
+)
+
 PAGE = HERE.parent / "docs" / "results.md"
 SYMBOLS = {"blur": "σ_b", "noise": "σ_n"}
+LEVELS = {"blur": (0, 0.5, 1, 1.5, 2, 2.5, 3), "noise": (0, 5, 10, 15, 20, 25, 30)}
+FIGURES = {
+    "figure4": "Figure 4: shares of the first layer ideally corrected",
+    "figure5": "Figure 5: half of one layer ideally corrected",
+    "figure9": "Figure 9: the most susceptible filters against random ones",
+}
 
 
-def saved_results() -> dict[str, Results]:
-    """Every saved run by name."""
-    return {path.stem: Results.model_validate(read_json(path)) for path in sorted(RESULTS.glob("*.json"))}
+def write_page() -> Path:
+    """Draw the figures and write the page."""
+    draw_figures(PAGE.parent / "figures")
+    write_text(PAGE, page())
+    return PAGE
 
 
 def page() -> str:
     """The whole page."""
-    runs = saved_results()
+    paper = read_json(HERE / "paper_tables.json")
     parts = [(HERE / "results_head.md").read_text().rstrip()]
-    for number, table in read_json(HERE / "paper_tables.json").items():
-        groups = by_ladder(record for run in runs.values() for record in run.records)
-        (records,) = [group for group in groups if group[0].distortion == table["distortion"]]
-        parts.append(_table(number[-1], table, records))
-    parts.append(_origins(runs))
-    return "\n\n".join(parts) + "\n"
+    parts += [_comparison(name, paper[name]) for name in ("table3", "table4")]
+    parts += [_table5(paper["table5"]), _ideal("figure4"), _ideal("figure5"), _figure9(), _table6(paper["table6"]), _origins()]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(number: str, table: dict[str, Any], records: list[Record]) -> str:
-    symbol = SYMBOLS[table["distortion"]]
-    headings = ["Network", *(f"{symbol} = {level:g}" for level in table["levels"]), "Avg", "Trainable"]
-    lines = [f"## Table {number}: {table['distortion']}", "", _row(headings), _row(["---"] + ["---:"] * (len(headings) - 1))]
-    for record in records:
-        lines.append(_row([record.name, *_accuracies(record.top1, record.mean_top1), f"{record.trainable_parameters:,}"]))
-        published = table["rows"].get(record.name.capitalize())
-        if published:
-            accuracies = _accuracies(published["top1"], published["avg"])
-            lines.append(_row(["*paper*", *(f"*{value}*" for value in accuracies), f"*{published['params']:,}*"]))
-    return "\n".join(lines)
+def _comparison(name: str, table: dict[str, Any]) -> str:
+    ((distortion,), networks) = TRAINED[name]
+    rows = [*_measured("baseline", [baseline(distortion)]), _published(table["rows"]["Baseline"])]
+    for network in networks:
+        for recipe in recipes():
+            rows += _measured(f"{network.name}, {recipe}", saved(network, distortion, recipe))
+        rows.append(_published(table["rows"][network.name.capitalize()]))
+    headings = ["Network", *(f"{SYMBOLS[distortion]} = {level:g}" for level in LEVELS[distortion]), "Avg", "Trainable"]
+    return _titled(f"Table {name[-1]}: {distortion}", headings, rows)
 
 
-def _accuracies(top1: list[float] | tuple[float, ...], mean: float) -> list[str]:
-    return [f"{value:.4f}" for value in (*top1, mean)]
+def _measured(name: str, records: Sequence[Record]) -> list[list[str]]:
+    """A row of means over seeds, with the standard deviation of the average where there are several; none without records."""
+    if not records:
+        return []
+    average = f"{statistics.mean(record.mean_top1 for record in records):.4f}"
+    if len(records) > 1:
+        name += f" ({len(records)} seeds)"
+        average += f" ± {statistics.stdev(record.mean_top1 for record in records):.4f}"
+    levels = [f"{value:.4f}" for value in mean_top1(records)]
+    return [[name, *levels, average, f"{records[0].trainable_parameters:,}"]]
 
 
-def _origins(runs: dict[str, Results]) -> str:
-    lines = [
-        "## Where they come from",
-        "",
-        _row(["Run", "Recipe", "Seed", "Precision", "Machine", "Finished"]),
-        _row(["---"] * 6),
-    ]
-    for name, run in runs.items():
-        recipe, machine = run.settings["recipe"], run.provenance["machine"]
-        described = (
-            f"{recipe['epochs']} epochs of {45_000 * recipe['passes']:,}, rate {recipe['rate']:g}, {recipe['precision']}"
+def _published(row: dict[str, Any]) -> list[str]:
+    accuracies = [f"*{value:.4f}*" for value in (*row["top1"], row["avg"])]
+    return ["*paper*", *accuracies, f"*{row['params']:,}*"]
+
+
+def _table5(table: dict[str, Any]) -> str:
+    rows = []
+    for recipe in recipes():
+        pairs = []
+        for distortion in DISTORTIONS:
+            local, across = (saved(network, distortion, recipe) for network in TABLE5)
+            for name, records in (("local", local), ("global", across)):
+                if records:
+                    filters = ", ".join(map(str, corrected_filters(TABLE5[name == "global"], distortion, recipe)))
+                    rows.append(
+                        [f"{distortion}, {name}, {recipe}", f"{statistics.mean(r.mean_top1 for r in records):.4f}", filters]
+                    )
+            if local and across:
+                pairs += list(zip(mean_top1(local), mean_top1(across), strict=True))
+        if pairs:
+            found = stats.ttest_rel(*zip(*pairs, strict=True)).pvalue
+            rows.append([f"paired t-test over {len(pairs)} levels, {recipe}", f"p = {found:.4f}", ""])
+    if not rows:
+        return ""
+    for distortion, published in (("blur", "gaussian_blur"), ("noise", "awgn")):
+        for name in ("local", "global"):
+            filters = ", ".join(map(str, table[name]["per_layer"][published]))
+            rows.append([f"*paper: {distortion}, {name}*", f"*{table[name][published]:.4f}*", f"*{filters}*"])
+    rows.append(["*paper: paired t-test*", f"*p = {table['paired_t_test_p']:.4f}*", ""])
+    return _titled(
+        "Table 5: Deepcorr-6c with local and global ranking", ["Ranking", "Avg", "Filters corrected per layer"], rows
+    )
+
+
+def _ideal(figure: str) -> str:
+    rows = []
+    for cell in cells([figure], "fast", [0]):
+        if cell in [ideal_cell(d, f"conv{n}") for d in DISTORTIONS for n in range(1, 6)] and result_file(cell).exists():
+            content = read_json(result_file(cell))
+            for share, count, top1 in zip(content["shares"], content["filters"], content["top1"], strict=True):
+                if figure == "figure4" or share == 0.5:
+                    levels = [f"{value:.4f}" for value in top1]
+                    name = f"{content['distortion']}, {content['layer']}, {count} filters ({share:.0%})"
+                    rows.append([name, *levels, f"{statistics.mean(top1):.4f}"])
+    if not rows:
+        return ""
+    headings = ["Corrected", *(f"level {number}" for number in range(1, 7)), "Avg of the six"]
+    return _titled(FIGURES[figure], headings, rows) + _picture(figure)
+
+
+def _figure9() -> str:
+    rows = []
+    for recipe in recipes():
+        for distortion in DISTORTIONS:
+            for network in (*(first_layer(count, "local") for count in COUNTS), first_layer(48, "least")):
+                rows += _measured(f"{distortion}, {network.name}, {recipe}", saved(network, distortion, recipe))
+            for count in COUNTS:
+                draws = random_draws(count, distortion, recipe)
+                if draws:
+                    (row,) = _measured("", draws)
+                    rows.append([f"{distortion}, random-{count}, {recipe} ({len(draws)} of {DRAWS} draws)", *row[1:]])
+    if not rows:
+        return ""
+    headings = ["Network", "clean", *(f"level {number}" for number in range(1, 7)), "Avg", "Trainable"]
+    return _titled(FIGURES["figure9"], headings, rows) + _picture("figure9")
+
+
+def _table6(table: dict[str, Any]) -> str:
+    rows = []
+    for recipe in recipes():
+        values = [_ranked_against_random(count, recipe) for count in COUNTS]
+        if any(values):
+            rows.append([f"p, {recipe}", *(value or "open" for value in values)])
+    if not rows:
+        return ""
+    rows.append(["*paper*", *(f"*{table['p'][str(count)]}*" for count in COUNTS)])
+    headings = ["Ranked against random (paired t-test)", *(f"{count} filters" for count in COUNTS)]
+    return _titled("Table 6", headings, rows)
+
+
+def _ranked_against_random(count: int, recipe: str) -> str | None:
+    ranked: list[float] = []
+    random: list[float] = []
+    for distortion in DISTORTIONS:
+        draws, chosen = random_draws(count, distortion, recipe), saved(first_layer(count, "local"), distortion, recipe)
+        if draws and chosen:
+            ranked += mean_top1(chosen)
+            random += mean_top1(draws)
+    if not ranked:
+        return None
+    return f"{stats.ttest_rel(ranked, random).pvalue:.2g} (mean gain {statistics.mean(ranked) - statistics.mean(random):+.4f})"
+
+
+def _origins() -> str:
+    rows = []
+    for file in sorted(RESULTS.rglob("*.json")):
+        content = read_json(file)
+        recipe, machine, origin = (
+            content.get("settings", {}).get("recipe"),
+            content["provenance"]["machine"],
+            content["provenance"],
         )
+        described = ""
+        if recipe:
+            described = (
+                f"{recipe['epochs']} x {45_000 * recipe['passes']:,} images, rate {recipe['rate']:g}, {recipe['precision']}"
+            )
         computer = f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads"
-        cells = [name, described, str(run.settings["seed"]), run.settings["precision"], computer, run.provenance["finished"]]
-        lines.append(_row(cells))
-    return "\n".join(lines)
+        minutes = f"{origin['seconds'] / 60:.0f}" if "seconds" in origin else ""
+        name = file.relative_to(RESULTS).with_suffix("").as_posix()
+        rows.append([name, described, minutes, computer, origin.get("commit", ""), origin["finished"]])
+    done = sum(result_file(cell).exists() for cell in cells(ORDER, "fast", [0]))
+    text = f"\n\n{done} of the {len(cells(ORDER, 'fast', [0]))} cells of the `fast` recipe with seed 0 are measured."
+    return _titled("Where they come from", ["Cell", "Recipe", "Minutes", "Machine", "Commit", "Finished"], rows) + text
 
 
-def _row(cells: list[str]) -> str:
+def _titled(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    alignment = ["---"] + ["---:"] * (len(headings) - 1)
+    return "\n".join([f"## {title}", "", *(_row(cells) for cells in (headings, alignment, *rows))])
+
+
+def _picture(figure: str) -> str:
+    return f"\n\n![{FIGURES[figure]}](figures/{figure}.svg)"
+
+
+def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
-    write_text(PAGE, page())
-    print(PAGE)
+    print(write_page())

@@ -66,6 +66,13 @@ def test_a_module_under_two_names_is_corrected_under_both() -> None:
     assert network[1] is network[2]
 
 
+def test_units_that_start_as_the_identity_change_nothing(toy: nn.Module) -> None:
+    with torch.no_grad():
+        before = toy(EXAMPLE)
+        attach(toy, plan_for(toy), EXAMPLE, identity=True)
+        assert torch.allclose(toy(EXAMPLE), before, atol=1e-5)
+
+
 def test_the_base_never_gets_a_gradient(toy: nn.Module) -> None:
     base = list(toy.parameters())
     correction = attach(toy, plan_for(toy), EXAMPLE)

@@ -7,18 +7,20 @@ import torch
 from torch import nn
 
 from deepcorrect.augmentation import augment
-from deepcorrect.correction import Plan, attach
+from deepcorrect.correction import Correction, Plan, attach
 from deepcorrect.datasets.images import Dataset
+from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.loading import TrainingBatches, as_float
-from deepcorrect.progress import EpochMetrics, Silent
-from deepcorrect.recipes import get_recipe
+from deepcorrect.progress import EpochMetrics, Reporter, Silent
+from deepcorrect.recipes import Recipe, get_recipe
 from deepcorrect.training import train
 from tests.conftest import make_toy
 
 NOISE = get_distortion("noise")
-RECIPE = get_recipe("fast", "correct", epochs=4, batch_size=20, precision="fp32", validate_images=None)
+RECIPE = get_recipe("paper", "correct", epochs=4, passes=1, batch_size=20, milestones=(), rotation=0.0, first_epoch_rate=None)
+TAUGHT = RECIPE.model_copy(update={"optimizer": "muon", "rate": 0.05, "distill": 0.9, "match": 2.0})
 
 
 class Interrupt(Silent):
@@ -33,28 +35,40 @@ class Interrupt(Silent):
             raise KeyboardInterrupt
 
 
-def corrected(data: Dataset) -> tuple[nn.Module, nn.Module]:
+def corrected(data: Dataset) -> tuple[nn.Module, Correction]:
     network = make_toy("batch-norm")
     plan = Plan(distortion="noise", filters={"0": (0, 1, 2), "3": (1, 4)})
     return network, attach(network, plan, as_float(data.test.images[:2]), seed=3)
 
 
-def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(dataset: Dataset, tmp_path: Path) -> None:
-    network, whole = corrected(dataset)
-    history = train(network, whole, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3)
+@pytest.mark.parametrize("recipe", [RECIPE, TAUGHT], ids=["sgd", "muon, taught"])
+def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    recipe: Recipe, dataset: Dataset, tmp_path: Path
+) -> None:
+    def run(checkpoint: Path | None = None, reporter: Reporter | None = None) -> tuple[nn.Module, list[EpochMetrics]]:
+        network, correction = corrected(dataset)
+        teacher = Teacher(network, correction, "11") if recipe.distill else None
+        history = train(
+            network, correction, dataset, recipe, distortion=NOISE, levels=(20, 40), seed=3,
+            teacher=teacher, checkpoint=checkpoint, reporter=reporter,
+        )  # fmt: skip
+        return correction, history
+
+    whole, history = run()
     file = tmp_path / "checkpoint.pt"
     for stop in (1, 3):
-        network, part = corrected(dataset)
         with pytest.raises(KeyboardInterrupt):
-            train(
-                network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3,
-                checkpoint=file, reporter=Interrupt(stop),
-            )  # fmt: skip
-    network, part = corrected(dataset)
-    resumed = train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3, checkpoint=file)
+            run(file, Interrupt(stop))
+    part, resumed = run(file)
     assert all(torch.equal(whole.state_dict()[name], value) for name, value in part.state_dict().items())
     assert [epoch.loss for epoch in resumed] == [epoch.loss for epoch in history]
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_recipe_that_distils_needs_a_teacher(dataset: Dataset) -> None:
+    network, part = corrected(dataset)
+    with pytest.raises(ValueError, match="teacher"):
+        train(network, part, dataset, TAUGHT, distortion=NOISE, levels=(20, 40))
 
 
 def test_another_seed_gives_other_weights(dataset: Dataset) -> None:
@@ -102,9 +116,11 @@ def test_half_of_each_batch_is_distorted_at_levels_drawn_uniformly(dataset: Data
     batches = TrainingBatches(dataset.train, recipe, distortion=mark, levels=(1, 2, 3), seed=0, device=torch.device("cpu"))
     seen: list[float] = []
     for epoch in range(40):
-        for images, _ in batches.epoch(epoch):
+        for images, clean, _ in batches.epoch(epoch):
             levels = -images[:, 0, 0, 0]
             assert (levels > 0).sum() == len(images) // 2
+            assert torch.equal(images[len(images) // 2 :], clean[len(images) // 2 :])
+            assert clean.min() >= 0
             seen += levels[levels > 0].tolist()
     shares = [seen.count(level) / len(seen) for level in (1, 2, 3)]
     assert all(abs(share - 1 / 3) < 0.05 for share in shares)
@@ -113,7 +129,7 @@ def test_half_of_each_batch_is_distorted_at_levels_drawn_uniformly(dataset: Data
 def test_every_image_is_seen_once_a_pass(dataset: Dataset) -> None:
     recipe = get_recipe("fast", "correct", batch_size=25, passes=2, shift=0.0, flip=False)
     batches = TrainingBatches(dataset.train, recipe, distortion=None, levels=(), seed=0, device=torch.device("cpu"))
-    seen = torch.cat([labels for _, labels in batches.epoch(0)])
+    seen = torch.cat([batch.labels for batch in batches.epoch(0)])
     assert torch.equal(torch.bincount(seen, minlength=5), 2 * torch.bincount(dataset.train.labels, minlength=5))
     assert batches.steps_per_epoch == 6
 

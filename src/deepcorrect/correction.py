@@ -58,7 +58,7 @@ class Plan(BaseModel):
 class Correction(nn.Module):
     """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``."""
 
-    def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int) -> None:
+    def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int, identity: bool) -> None:
         super().__init__()
         self.plan = plan
         self.fingerprint = fingerprint(model)
@@ -72,20 +72,20 @@ class Correction(nn.Module):
         try:
             positions = [layer.name for layer in convolutions(layers)] if plan.filters else []
             for name, filters in plan.filters.items():
-                self._correct(named(layers, name), filters, positions.index(name) + 1, seed)
+                self._correct(named(layers, name), filters, positions.index(name) + 1, seed, identity)
             for name in plan.retrained:
                 self._retrain(named(layers, name))
         except BaseException:
             self.detach()
             raise
 
-    def _correct(self, layer: Layer, filters: Sequence[int], position: int, seed: int) -> None:
+    def _correct(self, layer: Layer, filters: Sequence[int], position: int, seed: int, identity: bool) -> None:
         assert isinstance(layer.module, nn.Conv2d)
         norm = self._host.get_submodule(layer.norm) if layer.norm else None
         assert norm is None or isinstance(norm, nn.BatchNorm2d)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
         corrected = CorrectedConv2d(layer.module, norm, filters, shape)
-        corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position))
+        corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position), identity=identity)
         corrected.to(layer.module.weight.device)
         self._put(layer.module, corrected)
         if norm is not None:
@@ -157,7 +157,7 @@ class Correction(nn.Module):
         write_tensors(Path(path), self.state_dict(), half=half, metadata={_KEY: json.dumps(header, sort_keys=True)})
 
 
-def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> Correction:
+def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0, identity: bool = False) -> Correction:
     """Put a new correction on a network; its units start from He initialisation, its copies from the network's weights.
 
     Args:
@@ -165,6 +165,7 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> C
         plan: what to correct.
         example: one batch of such images, on the model's device.
         seed: of the units' initial weights.
+        identity: units change nothing before they are trained (the paper's do).
 
     Raises:
         DeepcorrectError: the plan does not fit the network, or the network already has a correction.
@@ -175,7 +176,7 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0) -> C
     model.eval()
     with torch.no_grad():
         before = model(example)
-        correction = Correction(model, plan, layers, seed).eval()
+        correction = Correction(model, plan, layers, seed, identity).eval()
         with correction.disabled():
             unchanged = torch.equal(before, model(example))
     if not unchanged:

@@ -23,6 +23,14 @@ class Batch(NamedTuple):
     indices: Tensor
 
 
+class TrainingBatch(NamedTuple):
+    """Images (B, C, H, W) in [0, 1] as the network sees them, the same without distortion, and their labels (B,)."""
+
+    images: Tensor
+    clean: Tensor
+    labels: Tensor
+
+
 def as_float(images: Tensor) -> Tensor:
     """uint8 images to float32 in [0, 1], channels last in memory."""
     return images.to(memory_format=torch.channels_last).float().div_(255)
@@ -75,19 +83,22 @@ class TrainingBatches:
     def _steps_per_pass(self) -> int:
         return -(-len(self._images) // self._recipe.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images, labels) of each step of epoch ``number``."""
+    def epoch(self, number: int) -> Iterator[TrainingBatch]:
+        """The batch of each step of epoch ``number``."""
         for passing in range(self._recipe.passes):
             order = torch.randperm(len(self._images), generator=generator(self._seed, Use.ORDER, number, passing))
             for step, positions in enumerate(order.to(self._device).tensor_split(self._steps_per_pass)):
                 stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
-                yield self._prepare(positions, stream), self._images.labels[positions]
+                clean = self._augmented(positions, stream)
+                images = clean
+                if self._distortion is not None:
+                    images = distort_half(clean, self._distortion, self._levels, stream)
+                    images = images.contiguous(memory_format=torch.channels_last)
+                yield TrainingBatch(images, clean, self._images.labels[positions])
 
-    def _prepare(self, positions: Tensor, stream: torch.Generator) -> Tensor:
+    def _augmented(self, positions: Tensor, stream: torch.Generator) -> Tensor:
         recipe = self._recipe
         images = as_float(self._images.images[positions])
         if recipe.flip or recipe.shift or recipe.rotation:
             images = augment(images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream)
-        if self._distortion is not None:
-            images = distort_half(images, self._distortion, self._levels, stream)
         return images.contiguous(memory_format=torch.channels_last)

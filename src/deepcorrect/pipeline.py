@@ -15,6 +15,7 @@ from torch import nn
 
 from deepcorrect.correction import Correction, Plan, attach, require_bare
 from deepcorrect.cost import count_parameters
+from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, round_to_half, write_tensors
@@ -129,7 +130,7 @@ def correct(
         distortion=distortion.name, filters=choose(ranking, shares),
         unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
     )  # fmt: skip
-    correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
+    correction, record = train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
     return correction, [baseline, record]
 
 
@@ -147,8 +148,35 @@ def finetune(
     baseline = _measure_baseline(job, distortion, levels)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
     name = f"finetune-{len(layers)}"
-    correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half=half)
+    correction, record = train_and_measure(job, name, distortion, levels, plan, recipe, half=half)
     return correction, [baseline, record]
+
+
+def train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool
+) -> tuple[Correction, Record]:
+    """Attach what a plan says, train it, measure it on the test images, and leave it attached.
+
+    Args:
+        name: of the record.
+        half: round the trained weights to half precision, measure and save them so.
+    """
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples.ask("baseline", job.model)
+    last = job.layers[-1].name
+    correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
+    correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
+    _train(job, correction, recipe, distortion, levels, teacher)
+    if half:
+        round_to_half(correction)
+    if job.run is not None:
+        correction.save(job.run.file("correction.safetensors"), half=half)
+    samples.ask(name, job.model)
+    record = measure(job, name, distortion, levels, count_parameters(correction.parameters()))
+    if job.run is not None:
+        job.run.write_json("samples.json", samples.as_json())
+    return correction, record
 
 
 def train_baseline(
@@ -187,32 +215,21 @@ def _measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float])
     return record
 
 
-def _train_and_measure(
-    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool
-) -> tuple[Correction, Record]:
-    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
-    samples.ask("baseline", job.model)
-    correction = attach(job.model, plan, job.example, seed=job.seed)
-    correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _train(job, correction, recipe, distortion, levels)
-    if half:
-        round_to_half(correction)
-    if job.run is not None:
-        correction.save(job.run.file("correction.safetensors"), half=half)
-    samples.ask(name, job.model)
-    record = measure(job, name, distortion, levels, count_parameters(correction.parameters()))
-    if job.run is not None:
-        job.run.write_json("samples.json", samples.as_json())
-    return correction, record
-
-
-def _train(job: Job, trained: nn.Module, recipe: Recipe, distortion: Distortion | None, levels: Sequence[float]) -> None:
+def _train(
+    job: Job,
+    trained: nn.Module,
+    recipe: Recipe,
+    distortion: Distortion | None,
+    levels: Sequence[float],
+    teacher: Teacher | None = None,
+) -> None:
     job.reporter.stage("train", len(job.data.train) * recipe.passes * recipe.epochs)
     correction = trained if isinstance(trained, Correction) else None
     history = train(
         job.model, trained, job.data, recipe, distortion=distortion, levels=levels, seed=job.seed, device=job.device,
         corrected_layers=len(correction.corrected_layers) if correction else 0,
         penalized=correction.penalized if correction else (),
+        teacher=teacher,
         checkpoint=job.run.file("checkpoint.pt") if job.run else None,
         reporter=job.reporter,
     )  # fmt: skip

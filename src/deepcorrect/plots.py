@@ -24,10 +24,24 @@ def _style(place: int) -> dict[str, Any]:
 
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
     """Top-1 accuracy against severity, a line a network."""
-    for place, record in enumerate(records):
-        label = f"{record.name} (mean {record.mean_top1:.3f})"
-        axes.plot(record.levels, record.top1, label=label, **_style(place))
-    axes.set_xlabel(f"severity of {records[0].distortion} (0 = clean)")
+    curves = {f"{record.name} (mean {record.mean_top1:.3f})": record.top1 for record in records}
+    return plot_levels(axes, records[0].distortion, records[0].levels, curves)
+
+
+def plot_levels(
+    axes: Axes,
+    distortion: str,
+    levels: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    dashed: Mapping[str, Sequence[float]] | None = None,
+) -> Axes:
+    """Top-1 accuracy against severity; dashed curves have the colours of the solid ones in turn."""
+    for place, (label, values) in enumerate(curves.items()):
+        axes.plot(levels, values, label=label, **_style(place))
+    for place, (label, values) in enumerate((dashed or {}).items()):
+        axes.plot(levels, values, label=label, linestyle="--", markerfacecolor="white", **_style(place))
+    axes.set_xlabel(f"severity of {distortion} (0 = clean)")
     axes.set_ylabel("top-1 accuracy")
     axes.set_ylim(0, 1)
     axes.grid(alpha=0.3)

@@ -11,9 +11,10 @@ of the network runs for each filter. Scores are counts of right predictions, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
-from deepcorrect.layers import Layer
+from deepcorrect.layers import Layer, require_one_use
 from deepcorrect.loading import batches
 from deepcorrect.runtime import Precision, autocast
 from deepcorrect.tails import Tail, find_chain
@@ -74,13 +75,17 @@ class Ranking:
             DeepcorrectError: missing or not a ranking.
         """
         try:
-            content = read_json(path)
-            content.pop("local", None)
-            content.pop("global", None)
-            content["scores"] = {layer: tuple(scores) for layer, scores in content["scores"].items()}
-            return cls(**{**content, "levels": tuple(content["levels"]), "baseline": tuple(content["baseline"])})
+            return cls.from_json(read_json(path))
         except (KeyError, TypeError, AttributeError) as error:
             raise DeepcorrectError(f"{path}: not a ranking saved by deepcorrect ({error})") from None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Ranking:
+        """What ``as_json`` gave."""
+        fields = {name: value for name, value in content.items() if name not in ("local", "global")}
+        scores = {layer: tuple(scores) for layer, scores in content["scores"].items()}
+        tuples = {"levels": tuple(content["levels"]), "baseline": tuple(content["baseline"])}
+        return cls(**{**fields, **tuples, "scores": scores})
 
 
 def count_of_share(share: float, filters: int, layer: str) -> int:
@@ -143,8 +148,7 @@ def rank_filters(
     """
     device = device or torch.device("cpu")
     for layer in layers:
-        if layer.uses > 1:
-            raise DeepcorrectError(f"layer {layer.name} runs {layer.uses} times in a pass and cannot be ranked; leave it out")
+        require_one_use(layer)
     model.eval()
     example = next(batches(images, 1, device)).images
     chain = find_chain(model, example)

@@ -35,10 +35,14 @@ class Recipe(BaseModel):
     milestones: tuple[int, ...] = ()
     warmup: float = Field(0.2, ge=0, lt=1)
     first_epoch_rate: float | None = Field(None, gt=0, description="for more than four corrected layers")
+    optimizer: Literal["sgd", "muon"] = "sgd"
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     l1: float = Field(0.0, ge=0, description="penalty on the weights of correction units")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    distill: float = Field(0.0, ge=0, le=1, description="share of the loss that is the network's answer on clean images")
+    match: float = Field(0.0, ge=0, description="weight of the distance to its features on clean images")
+    identity: bool = Field(False, description="correction units start as the identity")
     flip: bool = True
     shift: float = Field(0.0, ge=0, lt=1)
     rotation: float = Field(0.0, ge=0, le=180)
@@ -66,15 +70,25 @@ _PUBLISHED: dict[str, object] = {
     "shift": 0.15,
     "rotation": 20.0,
 }
-_SHORT: dict[str, object] = {"epochs": 3, "shift": 0.125, "precision": "bf16", "validate_images": 1000}
-_UNITS: dict[str, object] = {"rate": 0.1, "l1": 1e-5}
+_SHORT: dict[str, object] = {
+    "epochs": 1,
+    "shift": 0.125,
+    "precision": "bf16",
+    "validate_images": 1000,
+    "optimizer": "muon",
+    "distill": 0.9,
+    "match": 6.0,
+}
 _RECIPES: dict[Task, dict[str, dict[str, object]]] = {
     "baseline": {
         "paper": {"epochs": 350, "rate": 0.1, "milestones": (200, 250, 300), "weight_decay": 1e-3, "shift": 0.15},
         "fast": {"epochs": 22, "rate": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.1, "shift": 0.125, "precision": "bf16"},
     },
-    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.01, **_SHORT}},
-    "correct": {"paper": {**_UNITS, "first_epoch_rate": 0.01, **_PUBLISHED}, "fast": {**_UNITS, **_SHORT}},
+    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.05, **_SHORT}},
+    "correct": {
+        "paper": {"rate": 0.1, "first_epoch_rate": 0.01, "l1": 1e-5, **_PUBLISHED},
+        "fast": {"rate": 0.1, "identity": True, **_SHORT},
+    },
 }
 
 

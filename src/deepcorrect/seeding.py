@@ -24,6 +24,7 @@ class Use(IntEnum):
     UNITS = 3
     ORDER = 4
     STEP = 5
+    DRAW = 6
 
 
 def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepcorrect.datasets.images import Dataset
+from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import evaluate
 from deepcorrect.files import written_aside
-from deepcorrect.loading import TrainingBatches
+from deepcorrect.loading import TrainingBatch, TrainingBatches
+from deepcorrect.optimizers import Optimizer
 from deepcorrect.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.recipes import Recipe
 from deepcorrect.runtime import autocast
@@ -40,6 +43,7 @@ def train(
     device: torch.device | None = None,
     corrected_layers: int = 0,
     penalized: Sequence[Tensor] = (),
+    teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     reporter: Reporter | None = None,
 ) -> list[EpochMetrics]:
@@ -54,6 +58,7 @@ def train(
         levels: severities to draw from, and to validate at (with the clean level).
         corrected_layers: how many layers have correction units (a recipe may start gently from five on).
         penalized: weights under the recipe's l1 penalty.
+        teacher: needed by a recipe that distils.
         checkpoint: file that is written after every epoch and continued from when it is there.
         reporter: told of every batch and epoch.
 
@@ -62,15 +67,14 @@ def train(
 
     Raises:
         DeepcorrectError: the loss is not finite.
+        ValueError: the recipe distils and there is no teacher.
     """
+    if (recipe.distill or recipe.match) and teacher is None:
+        raise ValueError("a recipe with distill or match needs a teacher")
     device = device or torch.device("cpu")
     reporter = reporter or Silent()
     source = TrainingBatches(data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device)
-    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(
-        parameters, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )  # fmt: skip
+    optimizer = Optimizer(trained.parameters(), recipe)
     state = _State.restore(checkpoint, trained, optimizer)
     reporter.advance(len(state.history) * recipe.passes * len(data.train))
     for epoch in range(len(state.history), recipe.epochs):
@@ -79,23 +83,20 @@ def train(
         trained.train()
         losses = torch.zeros((), device=device)
         seen = 0
-        for step, (images, labels) in enumerate(source.epoch(epoch)):
-            position = epoch * source.steps_per_epoch + step
-            rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with autocast(device, recipe.precision):
-                logits = network(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-            _require_finite(loss, position, rate)
-            if recipe.l1 and penalized:
-                loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            optimizer.zero_grad()
-            losses += loss.detach() * len(labels)
-            seen += len(labels)
-            reporter.advance(len(labels))
+        with teacher.attending() if teacher else nullcontext():
+            for step, batch in enumerate(source.epoch(epoch)):
+                position = epoch * source.steps_per_epoch + step
+                rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
+                with autocast(device, recipe.precision):
+                    loss = _loss(network, batch, recipe, teacher)
+                _require_finite(loss, position, rate)
+                if recipe.l1 and penalized:
+                    loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step(rate)
+                losses += loss.detach() * len(batch.labels)
+                seen += len(batch.labels)
+                reporter.advance(len(batch.labels))
         seconds = time.perf_counter() - started
         validation = data.validation
         if recipe.validate_images is not None:
@@ -117,6 +118,15 @@ def train(
 _IDENTITY = Distortion("none", lambda images, severity: images, {})
 
 
+def _loss(network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Teacher | None) -> Tensor:
+    """Cross entropy with the labels, mixed with what the teacher says."""
+    if teacher is None:
+        return F.cross_entropy(network(batch.images).float(), batch.labels, label_smoothing=recipe.label_smoothing)
+    lesson = teacher.teach(batch.images, batch.clean)
+    labelled = F.cross_entropy(lesson.logits, batch.labels, label_smoothing=recipe.label_smoothing)
+    return (1 - recipe.distill) * labelled + recipe.distill * lesson.answers + recipe.match * lesson.features
+
+
 def _require_finite(loss: Tensor, step: int, rate: float) -> None:
     if not math.isfinite(loss.item()):
         raise DeepcorrectError(
@@ -133,7 +143,7 @@ class _State:
     best: dict[str, Tensor]
 
     @classmethod
-    def restore(cls, path: Path | None, trained: nn.Module, optimizer: torch.optim.Optimizer) -> _State:
+    def restore(cls, path: Path | None, trained: nn.Module, optimizer: Optimizer) -> _State:
         if path is None or not path.exists():
             return cls([], {})
         try:
@@ -150,7 +160,7 @@ class _State:
             self.best = {name: value.detach().clone() for name, value in trained.state_dict().items()}
         self.history.append(metrics)
 
-    def save(self, path: Path, trained: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, path: Path, trained: nn.Module, optimizer: Optimizer) -> None:
         state = {
             "trained": trained.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -83,13 +83,15 @@ class CorrectionUnit(nn.Module):
         corrected: Tensor = self.body(outputs)
         return outputs + corrected
 
-    def initialize(self, generator: torch.Generator) -> None:
-        """He initialisation of every convolution, the last one too; zero biases."""
+    def initialize(self, generator: torch.Generator, *, identity: bool = False) -> None:
+        """He initialisation of every convolution, zero biases; the last one starts from zero where the unit is to be an identity."""
         for module in self.body:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        if identity:
+            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     @property
     def weights(self) -> list[Tensor]:

@@ -1,0 +1,186 @@
+"""The work of a cell: from the network, the data and the results of the cells it needs to the content of its own file."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from functools import singledispatchmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepcorrect.correction import Plan, fingerprint
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.distortions import Distortion, get_distortion
+from deepcorrect.files import read_json
+from deepcorrect.ideal import evaluate_ideal
+from deepcorrect.job import Job
+from deepcorrect.layers import convolutions, named
+from deepcorrect.models import load_model
+from deepcorrect.pipeline import train_and_measure, train_baseline
+from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.progress import Reporter
+from deepcorrect.recipes import Recipe, Task, get_recipe
+from deepcorrect.results import Record, Run, provenance
+from deepcorrect.runtime import Precision
+from deepcorrect.seeding import Use, generator
+from experiments.grid import BASELINE, DISTORTIONS, Baseline, Cell, IdealCell, Network, NetworkCell, PriorityCell
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "cifar100"
+PRIORITY_IMAGES = 250
+
+
+def result_file(cell: Cell) -> Path:
+    """Where a finished cell is."""
+    return RESULTS / f"{cell.path}.json"
+
+
+def saved_ranking(distortion: str) -> Ranking:
+    """The finished ranking of the first six layers."""
+    return Ranking.from_json(read_json(result_file(PriorityCell(distortion)))["ranking"])
+
+
+def choose(network: Network, ranking: Ranking, seed: int) -> dict[str, tuple[int, ...]]:
+    """The filters that a network corrects, by layer."""
+    counts = dict(zip(ranking.scores, network.filters, strict=False))
+    shares = {layer: count / len(ranking.scores[layer]) for layer, count in counts.items()}
+    if network.choice == "global":
+        return choose_globally(ranking, shares)
+    if network.choice == "local":
+        return choose_locally(ranking, shares)
+    (layer,) = counts
+    if network.choice == "least":
+        chosen = ranking.local(layer)[-counts[layer] :]
+    else:
+        stream = generator(seed, Use.DRAW, network.draw)
+        chosen = tuple(torch.randperm(len(ranking.scores[layer]), generator=stream)[: counts[layer]].tolist())
+    return {layer: tuple(sorted(chosen))}
+
+
+@dataclass
+class Workshop:
+    """Where cells are worked on.
+
+    Attributes:
+        data: CIFAR-100.
+        runs: folder of the run folders, one a cell, that an interrupted cell is continued from.
+        precision: of rankings and evaluations; a recipe has its own.
+    """
+
+    data: Dataset
+    runs: Path
+    device: torch.device
+    precision: Precision
+    reporter: Reporter
+
+    def work(self, cell: Cell) -> dict[str, Any]:
+        """Do it; what belongs into its file."""
+        started = time.perf_counter()
+        content = self._work(cell)
+        origin = provenance(self.device) | {"commit": _commit(), "seconds": round(time.perf_counter() - started)}
+        return {**content, "provenance": origin | content.get("provenance", {})}
+
+    @singledispatchmethod
+    def _work(self, cell: Cell) -> dict[str, Any]:
+        raise TypeError(cell)
+
+    @_work.register
+    def _(self, cell: Baseline) -> dict[str, Any]:
+        recipe = get_recipe("fast", "baseline")
+        job = self._job("allcnn", cell, recipe)
+        ladders = [(get_distortion(name), self._levels(get_distortion(name))) for name in DISTORTIONS]
+        return self._trained(job, train_baseline(job, recipe, ladders, half=True))
+
+    @_work.register
+    def _(self, cell: PriorityCell) -> dict[str, Any]:
+        job = self._job(BASELINE, cell)
+        distortion = get_distortion(cell.distortion)
+        images = self.data.validation.balanced(PRIORITY_IMAGES, job.seed)
+        layers = convolutions(job.layers)[:6]
+        levels = self._levels(distortion)
+        parts = []
+        assert job.run is not None
+        for layer in layers:
+            part = job.run.file(f"{layer.name}.json")
+            if not part.exists():
+                job.reporter.stage(f"rank {layer.name}", layer.filters * len(levels) * len(images))
+                rank_filters(
+                    job.model, images, distortion, levels, layers=[layer],
+                    seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+                ).save(part)  # fmt: skip
+            parts.append(Ranking.load(part))
+        scores = {layer: values for part in parts for layer, values in part.scores.items()}
+        return {"ranking": replace(parts[0], scores=scores).as_json()}
+
+    @_work.register
+    def _(self, cell: IdealCell) -> dict[str, Any]:
+        job = self._job(BASELINE)
+        distortion = get_distortion(cell.distortion)
+        levels = self._levels(distortion)
+        ranked = saved_ranking(cell.distortion).local(cell.layer)
+        choices = [ranked[: count_of_share(share, len(ranked), cell.layer)] for share in cell.shares]
+        job.reporter.stage("ideal correction", len(levels) * len(choices) * len(self.data.test))
+        found = evaluate_ideal(
+            job.model, self.data.test, distortion, levels, named(job.layers, cell.layer), choices,
+            seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+        )  # fmt: skip
+        return {
+            "distortion": cell.distortion,
+            "layer": cell.layer,
+            "levels": levels,
+            "shares": cell.shares,
+            "filters": [len(choice) for choice in choices],
+            "top1": found,
+        }
+
+    @_work.register
+    def _(self, cell: NetworkCell) -> dict[str, Any]:
+        task: Task = "correct" if cell.network.filters else "finetune"
+        recipe = get_recipe(cell.recipe, task)
+        job = self._job(BASELINE, cell, recipe, cell.seed)
+        filters = choose(cell.network, saved_ranking(cell.distortion), cell.seed) if cell.network.filters else {}
+        plan = Plan(distortion=cell.distortion, filters=filters, retrained=cell.network.retrained)
+        distortion = get_distortion(cell.distortion)
+        _, record = train_and_measure(job, cell.network.name, distortion, self._levels(distortion), plan, recipe, half=True)
+        return {"filters": filters, **self._trained(job, [record])}
+
+    def _levels(self, distortion: Distortion) -> tuple[float, ...]:
+        return distortion.levels(self.data.ladder)
+
+    def _job(self, model: str, cell: Cell | None = None, recipe: Recipe | None = None, seed: int = 0) -> Job:
+        network = load_model(model, classes=len(self.data.classes), seed=seed)
+        job = Job(network, self.data, self.device, self.precision, seed, None, self.reporter)
+        if cell is not None:
+            settings = {
+                "cell": cell.path,
+                "fingerprint": fingerprint(network),
+                "model": model,
+                "classes": len(self.data.classes),
+                "seed": seed,
+                "recipe": recipe.model_dump(mode="json") if recipe else None,
+            }
+            job.run = Run(self.runs / cell.path, "experiment", settings)
+        return job
+
+    def _trained(self, job: Job, records: list[Record]) -> dict[str, Any]:
+        assert job.run is not None
+        epochs = read_json(job.run.file("metrics.json"))["epochs"]
+        return {
+            "command": job.run.command,
+            "settings": job.run.settings,
+            "records": [record.model_dump(mode="json") for record in records],
+            "validation": [entry["validation_top1"] for entry in epochs],
+            "provenance": {"seconds": round(sum(entry["seconds"] for entry in epochs))},
+        }
+
+
+def _commit() -> str:
+    """The commit of the code, with ``-dirty`` behind it where the code differs from it."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,112 @@
+"""The grid of experiments: which cells there are, which filters they correct, and that no cell is done twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from experiments import cells as cells_module
+from experiments import cifar100
+from experiments.cells import choose
+from experiments.grid import (
+    COUNTS,
+    DISTORTIONS,
+    NETWORKS,
+    ORDER,
+    Baseline,
+    Cell,
+    NetworkCell,
+    PriorityCell,
+    cells,
+    deepcorr,
+    first_layer,
+)
+
+from deepcorrect.priority import Ranking
+
+RANKING = Ranking(
+    "blur", (1.0,), 10, 0, (0.5,), {"conv1": tuple(place / 96 for place in range(96)), "conv2": (1.0,) * 6 + (-1.0,) * 90}
+)
+
+
+def test_the_grid_holds_every_cell_once_and_after_those_it_needs() -> None:
+    found = cells(ORDER, "fast", [0, 1])
+    assert len(found) == len(set(found))
+    assert len({cell.path for cell in found}) == len(found)
+    for place, cell in enumerate(found):
+        assert set(cell.needs) <= set(found[:place])
+    trained = [cell for cell in found if isinstance(cell, NetworkCell)]
+    one_seed = len(NETWORKS) + 1 + 11 * len(COUNTS) + 1
+    assert len(trained) == 2 * len(DISTORTIONS) * one_seed
+    assert all(cell.seed == 0 for cell in trained[: len(trained) // 2])
+
+
+def test_a_table_asks_for_its_own_cells_alone() -> None:
+    found = cells(["table3"], "paper", [0])
+    assert found[:2] == [Baseline(), NetworkCell(NETWORKS[0], "blur", "paper", 0)]
+    assert {cell.distortion for cell in found[1:] if not isinstance(cell, Baseline)} == {"blur"}
+    assert len(found) == 2 + len(NETWORKS)
+
+
+def test_filters_are_chosen_by_priority_or_against_it_or_at_random() -> None:
+    assert choose(first_layer(3, "local"), RANKING, 0) == {"conv1": (93, 94, 95)}
+    assert choose(first_layer(3, "least"), RANKING, 0) == {"conv1": (0, 1, 2)}
+    draws = [choose(first_layer(48, "random", draw), RANKING, 0)["conv1"] for draw in range(10)]
+    assert all(len(set(draw)) == 48 and max(draw) < 96 for draw in draws)
+    assert len(set(draws)) == 10
+    both = deepcorr(2, choice="global")
+    chosen = choose(both, RANKING, 0)
+    assert chosen["conv2"] == (0, 1, 2, 3, 4, 5)
+    assert len(chosen["conv1"]) == 94
+
+
+def test_least_and_most_susceptible_are_disjoint_halves() -> None:
+    most = choose(first_layer(48, "local"), RANKING, 0)["conv1"]
+    least = choose(first_layer(48, "least"), RANKING, 0)["conv1"]
+    assert sorted(most + least) == list(range(96))
+
+
+class Workshop:
+    """Writes down what it was asked for."""
+
+    def __init__(self) -> None:
+        self.done: list[Cell] = []
+
+    def work(self, cell: Cell) -> dict[str, Any]:
+        self.done.append(cell)
+        return {"path": cell.path}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(cells_module, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def _work_off(workshop: Workshop, wanted: list[Cell], runs: Path) -> None:
+    while cifar100.work_on_one(workshop, wanted, runs) is not None:  # type: ignore[arg-type]
+        pass
+
+
+def test_finished_cells_are_not_done_again(results: Path, tmp_path: Path) -> None:
+    wanted = cells(["table3"], "fast", [0])
+    first = Workshop()
+    _work_off(first, wanted, tmp_path / "runs")
+    assert first.done == wanted
+    (results / "fast" / "finetune-1-blur-seed0.json").unlink()
+    second = Workshop()
+    _work_off(second, wanted, tmp_path / "runs")
+    assert [cell.path for cell in second.done] == ["fast/finetune-1-blur-seed0"]
+
+
+def test_a_cell_that_another_process_is_at_is_left_to_it(results: Path, tmp_path: Path) -> None:
+    wanted = cells(["table3"], "fast", [0])
+    other = Workshop()
+    with cifar100.claimed(tmp_path / "runs" / f"{PriorityCell('blur').path}.lock") as mine:
+        assert mine
+        _work_off(other, wanted, tmp_path / "runs")
+    assert [cell.path for cell in other.done if isinstance(cell, PriorityCell)] == []
+    assert all(cell.path.startswith(("allcnn", "fast/finetune")) for cell in other.done)
+    _work_off(other, wanted, tmp_path / "runs")
+    assert len(other.done) == len(wanted)
