@@ -1,6 +1,7 @@
-"""Put the weights of a finished cell into the package: ``python -m experiments.ship fast/deepcorr-6-blur-seed0 deepcorr-6-blur``.
+"""Put the weights of a finished cell into the package: ``python -m experiments.ship CELL NAME``.
 
-The file is copied from the cell's run folder, and its SHA-256 and the cell go into the package's index.
+For instance ``python -m experiments.ship fast/deepcorr-6-blur-seed0 deepcorr-6-blur``. The file is copied from the cell's run
+folder, and its SHA-256 and the cell go into the package's index.
 """
 
 from __future__ import annotations

@@ -57,11 +57,11 @@ def page() -> str:
 
 def _comparison(name: str, table: dict[str, Any]) -> str:
     ((distortion,), networks) = TRAINED[name]
-    rows = [*_measured("baseline", [baseline(distortion)]), _published(table["rows"]["Baseline"])]
+    rows = [*_measured("baseline", [baseline(distortion)]), _published("baseline", table["rows"]["Baseline"])]
     for network in networks:
         for recipe in recipes():
             rows += _measured(f"{network.name}, {recipe}", saved(network, distortion, recipe))
-        rows.append(_published(table["rows"][network.name.capitalize()]))
+        rows.append(_published(network.name, table["rows"][network.name.capitalize()]))
     headings = ["Network", *(f"{SYMBOLS[distortion]} = {level:g}" for level in LEVELS[distortion]), "Avg", "Trainable"]
     return _titled(f"Table {name[-1]}: {distortion}", headings, rows)
 
@@ -78,9 +78,9 @@ def _measured(name: str, records: Sequence[Record]) -> list[list[str]]:
     return [[name, *levels, average, f"{records[0].trainable_parameters:,}"]]
 
 
-def _published(row: dict[str, Any]) -> list[str]:
+def _published(name: str, row: dict[str, Any]) -> list[str]:
     accuracies = [f"*{value:.4f}*" for value in (*row["top1"], row["avg"])]
-    return ["*paper*", *accuracies, f"*{row['params']:,}*"]
+    return [f"*{name}, paper*", *accuracies, f"*{row['params']:,}*"]
 
 
 def _table5(table: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ class CorrectionUnit(nn.Module):
         return outputs + corrected
 
     def initialize(self, generator: torch.Generator, *, identity: bool = False) -> None:
-        """He initialisation of every convolution, zero biases; the last one starts from zero where the unit is to be an identity."""
+        """He initialisation of every convolution, zero biases; for an ``identity`` the last convolution starts from zero."""
         for module in self.body:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
