@@ -62,5 +62,5 @@ class Teacher:
             target = self._features.float()
         logits = self._network(images).float()
         divergence = F.kl_div(logits.log_softmax(1), wanted, log_target=True, reduction="batchmean")
-        distance = (self._features.float() - target).square().mean() / target.var()
+        distance = (self._features.float() - target).square().mean() / target.var().clamp_min(1e-12)
         return Lesson(logits, divergence, distance)

@@ -72,6 +72,7 @@ _PUBLISHED: dict[str, object] = {
 }
 _SHORT: dict[str, object] = {
     "epochs": 1,
+    "batch_size": 125,
     "shift": 0.125,
     "precision": "bf16",
     "validate_images": 1000,
@@ -84,10 +85,10 @@ _RECIPES: dict[Task, dict[str, dict[str, object]]] = {
         "paper": {"epochs": 350, "rate": 0.1, "milestones": (200, 250, 300), "weight_decay": 1e-3, "shift": 0.15},
         "fast": {"epochs": 22, "rate": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.1, "shift": 0.125, "precision": "bf16"},
     },
-    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.05, **_SHORT}},
+    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.03, **_SHORT}},
     "correct": {
         "paper": {"rate": 0.1, "first_epoch_rate": 0.01, "l1": 1e-5, **_PUBLISHED},
-        "fast": {"rate": 0.1, "identity": True, **_SHORT},
+        "fast": {"rate": 0.07, "identity": True, **_SHORT},
     },
 }
 
