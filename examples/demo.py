@@ -13,7 +13,7 @@ from deepcorrect.cli import app
 
 RUNS = Path("runs/demo")
 BASELINE = RUNS / "baseline"
-SETTINGS = "--data digits --layers 3 --epochs 20 --batch-size 64"
+SETTINGS = "--data digits --layers 3 --epochs 10 --batch-size 64"
 
 
 def commands() -> list[str]:

@@ -22,7 +22,7 @@ def block(mark: str) -> str:
 
 def test_five_lines_of_python(baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    code = block("import deepcorrect as dc").replace("runs/demo/baseline", str(baseline)).replace("epochs=20", "epochs=2")
+    code = block("import deepcorrect as dc").replace("runs/demo/baseline", str(baseline)).replace("epochs=10", "epochs=2")
     names: dict[str, Any] = {}
     exec(code, names)
     assert len([line for line in code.splitlines() if line]) == 6  # the import, and five
