@@ -72,7 +72,10 @@ def _ranked_and_random(axes: Axes, distortion: str, recipe: str) -> bool:
 def _draw(path: Path, panels: Sequence[Callable[[Axes], bool]]) -> None:
     """Panels side by side; nothing is written if none of them has anything to show."""
     figure = Figure(figsize=(5.5 * len(panels), 4.2), layout="constrained")
-    drawn = [panel(axes) for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True)]
+    drawn = []
+    for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        drawn.append(panel(axes))
+        axes.set_visible(drawn[-1])
     if not any(drawn):
         return
     text = io.StringIO()

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from experiments import cells as cells_module
-from experiments import cifar100
-from experiments.cells import choose
+from experiments import cifar100, finished, tables
+from experiments.cells import Workshop as RealWorkshop
+from experiments.cells import choose, result_file
 from experiments.grid import (
     COUNTS,
     DISTORTIONS,
@@ -16,6 +18,7 @@ from experiments.grid import (
     ORDER,
     Baseline,
     Cell,
+    IdealCell,
     NetworkCell,
     PriorityCell,
     cells,
@@ -23,7 +26,11 @@ from experiments.grid import (
     first_layer,
 )
 
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.files import write_json
 from deepcorrect.priority import Ranking
+from deepcorrect.progress import Silent
+from tests.conftest import random_images
 
 RANKING = Ranking(
     "blur", (1.0,), 10, 0, (0.5,), {"conv1": tuple(place / 96 for place in range(96)), "conv2": (1.0,) * 6 + (-1.0,) * 90}
@@ -110,3 +117,42 @@ def test_a_cell_that_another_process_is_at_is_left_to_it(results: Path, tmp_path
     assert all(cell.path.startswith(("allcnn", "fast/finetune")) for cell in other.done)
     _work_off(other, wanted, tmp_path / "runs")
     assert len(other.done) == len(wanted)
+
+
+@pytest.fixture
+def tiny() -> Dataset:
+    """Random images in the format of CIFAR-100."""
+    parts = [random_images(count, classes=100, size=32, seed=count) for count in (150, 100, 20)]
+    return Dataset("random", tuple(map(str, range(100))), "cifar", *parts)
+
+
+def test_cells_are_measured_and_come_onto_the_page(
+    results: Path, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (finished, tables):
+        monkeypatch.setattr(module, "RESULTS", results)
+    (results / "fast").mkdir(parents=True)
+    published = Path(__file__).parent.parent / "results" / "cifar100" / "allcnn-cifar100.json"
+    (results / published.name).write_text(published.read_text())
+    ranking = Ranking("blur", (1.0,), 10, 0, (0.5,), {"conv1": tuple(place / 96 for place in range(96))})
+    origin = {"machine": {"processor": "none", "threads": 1}, "finished": "never"}
+    write_json(result_file(PriorityCell("blur")), {"ranking": ranking.as_json(), "provenance": origin})
+    workshop = RealWorkshop(tiny, tmp_path / "runs", torch.device("cpu"), "fp32", Silent())
+
+    corrected = NetworkCell(first_layer(6, "local"), "blur", "fast", 0)
+    content = workshop.work(corrected)
+    write_json(result_file(corrected), content)
+    assert content["filters"] == {"conv1": (90, 91, 92, 93, 94, 95)}
+    (record,) = content["records"]
+    assert record["name"] == "ranked-6"
+    assert list(record["levels"]) == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+    assert len(content["validation"]) == content["settings"]["recipe"]["epochs"] == 1
+    assert {"commit", "machine", "versions", "seconds", "finished"} <= set(content["provenance"])
+    assert (tmp_path / "runs" / corrected.path / "correction.safetensors").is_file()
+
+    ideal = IdealCell("blur", "conv1", (0.5,))
+    write_json(result_file(ideal), workshop.work(ideal))
+    page = tables.page()
+    assert "| blur, ranked-6, fast | " in page
+    assert "| blur, conv1, 48 filters (50%) | " in page
+    assert f"| {corrected.path} | 1 x 45,000 images, rate 0.07 | " in page
