@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,15 @@ def choose(network: Network, ranking: Ranking, seed: int) -> dict[str, tuple[int
     return {layer: tuple(sorted(chosen))}
 
 
+def _commit() -> str:
+    """The commit of the code, with ``-dirty`` behind it where the code differs from it."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 @dataclass
 class Workshop:
     """Where cells are worked on.
@@ -68,6 +77,7 @@ class Workshop:
         data: CIFAR-100.
         runs: folder of the run folders, one a cell, that an interrupted cell is continued from.
         precision: of rankings and evaluations; a recipe has its own.
+        commit: of the code that works.
     """
 
     data: Dataset
@@ -75,12 +85,13 @@ class Workshop:
     device: torch.device
     precision: Precision
     reporter: Reporter
+    commit: str = field(default_factory=_commit)
 
     def work(self, cell: Cell) -> dict[str, Any]:
         """Do it; what belongs into its file."""
         started = time.perf_counter()
         content = self._work(cell)
-        origin = provenance(self.device) | {"commit": _commit(), "seconds": round(time.perf_counter() - started)}
+        origin = provenance(self.device) | {"commit": self.commit, "seconds": round(time.perf_counter() - started)}
         return {**content, "provenance": origin | content.get("provenance", {})}
 
     @singledispatchmethod
@@ -175,12 +186,3 @@ class Workshop:
             "validation": [entry["validation_top1"] for entry in epochs],
             "provenance": {"seconds": round(sum(entry["seconds"] for entry in epochs))},
         }
-
-
-def _commit() -> str:
-    """The commit of the code, with ``-dirty`` behind it where the code differs from it."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
