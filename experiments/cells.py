@@ -62,11 +62,17 @@ def choose(network: Network, ranking: Ranking, seed: int) -> dict[str, tuple[int
 
 def _commit() -> str:
     """The commit of the code, with ``-dirty`` behind it where the code differs from it."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "src", "experiments")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(HERE.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @dataclass
