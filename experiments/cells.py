@@ -20,8 +20,9 @@ from deepcorrect.job import Job
 from deepcorrect.layers import convolutions, named
 from deepcorrect.models import load_model
 from deepcorrect.pipeline import train_and_measure, train_baseline
-from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.priority import rank_filters
 from deepcorrect.progress import Reporter
+from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision

@@ -28,8 +28,8 @@ from experiments.grid import (
 
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.files import write_json
-from deepcorrect.priority import Ranking
 from deepcorrect.progress import Silent
+from deepcorrect.ranking import Ranking
 from tests.conftest import random_images
 
 RANKING = Ranking(

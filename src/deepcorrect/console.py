@@ -17,8 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deepcorrect.priority import Ranking
 from deepcorrect.progress import EpochMetrics
+from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, by_ladder
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -21,7 +21,8 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, round_to_half, write_tensors
 from deepcorrect.job import Job, measure
 from deepcorrect.layers import Layer, convolutions, named
-from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.priority import rank_filters
+from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.recipes import Recipe
 from deepcorrect.results import Record
 from deepcorrect.samples import Samples

@@ -18,7 +18,7 @@ from deepcorrect.correction import read_header
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_text, written_aside
 from deepcorrect.plots import plot_accuracy, plot_priority, plot_training
-from deepcorrect.priority import Ranking
+from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, Results, by_ladder, read_together
 
 matplotlib.use("Agg")

@@ -1,12 +1,12 @@
-"""Run a network on distorted images as if some filters of a layer had seen the clean ones: activation patching, channel by channel.
+"""Run a network on distorted images as if some filters of a layer had seen the clean ones: patching, channel by channel.
 
-A ``Swap`` prepares a batch once: the clean and the distorted pass. Then any number of (filter, image) pairs are finished, many to a
-pass, and only what comes after the layer is run.
+A ``Swap`` prepares a batch once: the clean and the distorted pass. Then any number of pairs of a filter and an image are
+finished, many to a pass, and only what comes after the layer is run.
 
 On a captured graph, what follows the layer falls into three parts:
 
-- the *region*: operations that act channel by channel (normalisation, ReLU, pooling, addition ...). There the swapped value of a
-  channel is the value of a pass in which all channels are swapped, so that one such pass serves all filters;
+- the *region*: operations that act channel by channel (normalisation, ReLU, pooling, addition ...). There the swapped value of
+  a channel is the value of a pass in which all channels are swapped, so that one such pass serves all filters;
 - the *frontier*: what first mixes channels. A convolution is linear in them, so that one channel's difference, convolved with
   one slice of the weights, is added to the output that the distorted images have already; anything else gets its input with
   the one channel put in;
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -48,7 +49,9 @@ class Batch(Protocol):
     """
 
     logits: Tensor
-    changes: Tensor
+
+    @property
+    def changes(self) -> Tensor: ...
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""
@@ -153,15 +156,26 @@ class GraphBatch:
         self._held = graph.run(nodes, {graph.images: distorted}, keep, replace)
         self._held[graph.images] = distorted
         self.logits: Tensor = self._held[graph.logits].float()
-        given = {node: self._held[node] for node in swap.outside} | {
-            site: value for site, value in self._sites.items() if site not in swap.late
-        }
-        wanted = graph.run(graph.before(swap.entries, without=given), given, swap.entries)
-        self._wanted = {node: value.contiguous() for node, value in wanted.items()}
-        self._differences = {node: self._wanted[node] - self._held[node] for node in swap.entries}
-        changed = [difference.flatten(2).count_nonzero(2) > 0 for difference in self._differences.values()]
-        changed += [(self._sites[site] != self._held[site]).flatten(2).any(2) for site in swap.late]
-        self.changes: Tensor = torch.stack(changed).any(0)
+
+    @cached_property
+    def _wanted(self) -> dict[Node, Tensor]:
+        """What arrives at the frontier with all channels swapped."""
+        swap = self._swap
+        given = {node: self._held[node] for node in swap.outside}
+        given |= {site: value for site, value in self._sites.items() if site not in swap.late}
+        found = swap.graph.run(swap.graph.before(swap.entries, without=given), given, swap.entries)
+        return {node: value.contiguous() for node, value in found.items()}
+
+    @cached_property
+    def _differences(self) -> dict[Node, Tensor]:
+        return {node: wanted - self._held[node] for node, wanted in self._wanted.items()}
+
+    @cached_property
+    def changes(self) -> Tensor:
+        """(B, C), whether a filter's swap can change an image's result."""
+        changed = [difference.flatten(2).any(2) for difference in self._differences.values()]
+        changed += [(self._sites[site] != self._held[site]).flatten(2).any(2) for site in self._swap.late]
+        return torch.stack(changed).any(0)
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""
@@ -194,7 +208,8 @@ class GraphBatch:
         output = _rows(self._held[node], images)
         result = torch.empty_like(output)
         start = 0
-        for filter_, count in zip(*(part.tolist() for part in filters.unique_consecutive(return_counts=True)), strict=True):
+        for filter_, group in itertools.groupby(filters.tolist()):
+            count = sum(1 for _ in group)
             part = slice(start, start + count)
             share = F.conv2d(shares[part], weight[:, filter_ : filter_ + 1], None, stride, padding, dilation)
             torch.add(output[part], share, out=result[part])
@@ -232,7 +247,12 @@ class HookBatch:
 
         self.logits = self._run(distorted, put)
         changed = [(wanted != output).flatten(2).any(2) for wanted, output in zip(self._wanted, held, strict=True)]
-        self.changes = torch.stack(changed).any(0)
+        self._changes = torch.stack(changed).any(0)
+
+    @property
+    def changes(self) -> Tensor:
+        """(B, C), whether a filter's swap can change an image's result."""
+        return self._changes
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch."""

@@ -18,7 +18,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.layers import Layer, convolutions, pick
 from deepcorrect.models import load_model
-from deepcorrect.priority import Ranking
+from deepcorrect.ranking import Ranking
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
