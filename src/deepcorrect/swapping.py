@@ -83,7 +83,7 @@ class GraphSwap:
         cone = graph.after(self.sites)
         self.late = [site for site in self.sites if any(needed in cone for needed in site.all_input_nodes)]
         self._by_image = graph.after([graph.images])
-        self._channels = layer.module.out_channels
+        self.channels = layer.module.out_channels
         self.region = self._find_region(cone)
         inside = set(self.region)
         rest = [node for node in graph.nodes if node in cone and node not in inside]
@@ -91,6 +91,8 @@ class GraphSwap:
         mixing = [node for node in rest if node not in self.linear]
         self.mixed = list(dict.fromkeys(needed for node in mixing for needed in node.all_input_nodes if needed in inside))
         self.entries = list(dict.fromkeys([*self.mixed, *(node.all_input_nodes[0] for node in self.linear)]))
+        behind = {entry: graph.after([entry]) for entry in self.entries}
+        self.first = [entry for entry in self.entries if not any(entry in behind[o] for o in self.entries if o is not entry)]
         used = [needed for node in (*rest, *self.region) for needed in node.all_input_nodes]
         self.outside = list(dict.fromkeys(needed for needed in used if needed not in cone and self._is_batch(needed)))
         known = {*self.linear, *self.mixed, *self.outside, graph.images}
@@ -114,7 +116,7 @@ class GraphSwap:
     def _is_channelwise(self, node: Node, cone: set[Node], region: set[Node]) -> bool:
         if node.target == CONVOLUTION:
             weight = self.graph.constant(node.args[1])
-            depthwise = weight is not None and _groups(node) == self._channels == len(weight)
+            depthwise = weight is not None and _groups(node) == self.channels == len(weight)
             return depthwise and node.args[0] in region
         if node.target not in CHANNELWISE:
             return False
@@ -129,8 +131,8 @@ class GraphSwap:
         if not isinstance(value, Tensor) or value.ndim == 0:
             return True
         if self._is_batch(node):
-            return value.ndim == 4 and value.shape[1] in (1, self._channels)
-        return value.ndim >= 3 and value.shape[-3] in (1, self._channels)
+            return value.ndim == 4 and value.shape[1] in (1, self.channels)
+        return value.ndim >= 3 and value.shape[-3] in (1, self.channels)
 
     def _is_linear(self, node: Node, region: set[Node]) -> bool:
         return node.target == CONVOLUTION and _groups(node) == 1 and node.args[0] in region and node not in self.sites
@@ -165,6 +167,12 @@ class GraphBatch:
         given |= {site: value for site, value in self._sites.items() if site not in swap.late}
         found = swap.graph.run(swap.graph.before(swap.entries, without=given), given, swap.entries)
         return {node: value.contiguous() for node, value in found.items()}
+
+    @property
+    def moves(self) -> dict[Node, Tensor]:
+        """By how much the values that everything else follows from would move if all channels were swapped, (B, C, H, W) each."""
+        late = {site: self._sites[site] - self._held[site] for site in self._swap.late}
+        return {node: self._differences[node] for node in self._swap.first} | late
 
     @cached_property
     def _differences(self) -> dict[Node, Tensor]:
