@@ -43,6 +43,7 @@ class Recipe(BaseModel):
     distill: float = Field(0.0, ge=0, le=1, description="share of the loss that is the network's answer on clean images")
     match: float = Field(0.0, ge=0, description="weight of the distance to its features on clean images")
     identity: bool = Field(False, description="correction units start as the identity")
+    distorted: float = Field(0.5, ge=0, le=1, description="share of each batch that is distorted")
     flip: bool = True
     shift: float = Field(0.0, ge=0, lt=1)
     rotation: float = Field(0.0, ge=0, le=180)
