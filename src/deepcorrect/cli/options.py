@@ -52,7 +52,7 @@ RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also tr
 RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
 CorrectionName = Annotated[
     str | None,
-    typer.Option("--correction", help="A shipped name (deepcorr-3-blur), a file, or a run folder of correct or finetune."),
+    typer.Option("--correction", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."),
 ]
 
 
