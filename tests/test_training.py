@@ -98,7 +98,7 @@ def test_training_learns_what_it_is_shown(digits: Dataset, small: nn.Module) -> 
 
 def test_a_loss_that_is_not_finite_stops_the_run(dataset: Dataset) -> None:
     network, part = corrected(dataset)
-    broken = get_recipe("fast", "correct", epochs=4, batch_size=20, precision="fp32", rate=1e30)
+    broken = RECIPE.model_copy(update={"rate": 1e30})
     with pytest.raises(DeepcorrectError, match=r"the loss is (nan|inf) at step \d+ with learning rate .*; try a lower --rate"):
         train(network, part, dataset, broken, distortion=NOISE, levels=(20,))
 
