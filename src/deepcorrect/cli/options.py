@@ -84,7 +84,7 @@ class Common:
 class Training:
     """What every command that trains can be told."""
 
-    recipe: Annotated[str, typer.Option("--recipe", help="fast, paper, or a .toml file.")] = "fast"
+    recipe: Annotated[str, typer.Option("--recipe", help="fast, long (not for train), paper, or a .toml file.")] = "fast"
     epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")] = None
     rate: Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")] = None
