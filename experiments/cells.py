@@ -17,7 +17,7 @@ from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.files import read_json
 from deepcorrect.ideal import evaluate_ideal
 from deepcorrect.job import Job
-from deepcorrect.layers import convolutions, named
+from deepcorrect.layers import named
 from deepcorrect.models import load_model
 from deepcorrect.pipeline import train_and_measure, train_baseline
 from deepcorrect.priority import rank_filters
@@ -27,7 +27,7 @@ from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
-from experiments.grid import BASELINE, DISTORTIONS, Baseline, Cell, IdealCell, Network, NetworkCell, PriorityCell
+from experiments.grid import BASELINE, DISTORTIONS, RANKED_LAYERS, Baseline, Cell, IdealCell, Network, NetworkCell, PriorityCell
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -117,7 +117,7 @@ class Workshop:
         job = self._job(BASELINE, cell)
         distortion = get_distortion(cell.distortion)
         images = self.data.validation.balanced(PRIORITY_IMAGES, job.seed)
-        layers = convolutions(job.layers)[:6]
+        layers = [named(job.layers, name) for name in RANKED_LAYERS]
         levels = self._levels(distortion)
         parts = []
         assert job.run is not None

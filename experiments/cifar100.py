@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepcorrect.console import Bars
+from deepcorrect.console import Bars, errors
 from deepcorrect.datasets import load_dataset
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_json
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = load_dataset("cifar100", root=options.root)
         workshop = Workshop(data, options.runs, device, resolve_precision("auto", device), bars)
         while (cell := work_on_one(workshop, wanted, options.runs)) is not None:
-            _tell(f"finished {cell.path}; {len(_left(wanted))} of {len(wanted)} cells left")
+            errors.print(f"finished {cell.path}; {len(_left(wanted))} of {len(wanted)} cells left")
     _show(wanted)
     print(write_page())
 
@@ -51,7 +51,7 @@ def work_on_one(workshop: Workshop, wanted: Sequence[Cell], runs: Path) -> Cell 
         with claimed(runs / f"{cell.path}.lock") as mine:
             if not mine or result_file(cell).exists():
                 continue
-            _tell(f"{cell.path}: begun")
+            errors.print(f"{cell.path}: begun")
             content = workshop.work(cell)
             result_file(cell).parent.mkdir(parents=True, exist_ok=True)
             write_json(result_file(cell), content)
@@ -81,10 +81,6 @@ def _show(wanted: Sequence[Cell]) -> None:
     for cell in wanted:
         print(f"{'open    ' if cell in left else 'finished'} {cell.path}")
     print(f"{len(wanted) - len(left)} of {len(wanted)} cells finished")
-
-
-def _tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

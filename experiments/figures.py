@@ -24,7 +24,7 @@ def draw_figures(folder: Path) -> None:
     _draw(folder / "figure4.svg", [partial(_shares, distortion=d) for d in DISTORTIONS])
     _draw(folder / "figure5.svg", [partial(_layers, distortion=d) for d in DISTORTIONS])
     for recipe in recipes():
-        _draw(folder / "figure9.svg", [partial(_ranked_and_random, distortion=d, recipe=recipe) for d in DISTORTIONS])
+        _draw(folder / f"figure9-{recipe}.svg", [partial(_ranked_and_random, distortion=d, recipe=recipe) for d in DISTORTIONS])
 
 
 def _shares(axes: Axes, distortion: str) -> bool:
@@ -59,12 +59,12 @@ def _ranked_and_random(axes: Axes, distortion: str, recipe: str) -> bool:
     solid = {f"ranked-{count}": saved(first_layer(count, "local"), distortion, recipe) for count in COUNTS}
     solid["ranked-48-least"] = saved(first_layer(48, "least"), distortion, recipe)
     dashed = {f"random-{count}": random_draws(count, distortion, recipe) for count in COUNTS}
-    if not all(solid.values()) or not all(dashed.values()):
+    if not any((*solid.values(), *dashed.values())):
         return False
     plot_levels(
         axes, distortion, baseline(distortion).levels,
-        {name: mean_top1(records) for name, records in solid.items()},
-        dashed={name: mean_top1(records) for name, records in dashed.items()},
+        {name: mean_top1(records) for name, records in solid.items() if records},
+        dashed={name: mean_top1(records) for name, records in dashed.items() if records},
     )  # fmt: skip
     return True
 

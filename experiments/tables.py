@@ -31,8 +31,8 @@ from experiments.grid import (
 )
 
 PAGE = HERE.parent / "docs" / "results.md"
+PICTURES = PAGE.parent / "figures"
 SYMBOLS = {"blur": "σ_b", "noise": "σ_n"}
-LEVELS = {"blur": (0, 0.5, 1, 1.5, 2, 2.5, 3), "noise": (0, 5, 10, 15, 20, 25, 30)}
 FIGURES = {
     "figure4": "Figure 4: shares of the first layer ideally corrected",
     "figure5": "Figure 5: half of one layer ideally corrected",
@@ -42,7 +42,7 @@ FIGURES = {
 
 def write_page() -> Path:
     """Draw the figures and write the page."""
-    draw_figures(PAGE.parent / "figures")
+    draw_figures(PICTURES)
     write_text(PAGE, page())
     return PAGE
 
@@ -71,7 +71,7 @@ def _comparison(name: str, table: dict[str, Any]) -> str:
         for recipe in recipes():
             rows += _measured(f"{network.name}, {recipe}", saved(network, distortion, recipe))
         rows.append(_published(network.name, table["rows"][network.name.capitalize()]))
-    headings = ["Network", *(f"{SYMBOLS[distortion]} = {level:g}" for level in LEVELS[distortion]), "Avg", "Trainable"]
+    headings = ["Network", *(f"{SYMBOLS[distortion]} = {level:g}" for level in table["levels"]), "Avg", "Trainable"]
     return _titled(f"Table {name[-1]}: {distortion}", headings, rows)
 
 
@@ -154,7 +154,9 @@ def _ideal(figure: str) -> str:
 
 def _figure9() -> str:
     rows = []
+    pictures = ""
     for recipe in recipes():
+        pictures += _picture("figure9", f"-{recipe}")
         for distortion in DISTORTIONS:
             for network in (*(first_layer(count, "local") for count in COUNTS), first_layer(48, "least")):
                 rows += _measured(f"{distortion}, {network.name}, {recipe}", saved(network, distortion, recipe))
@@ -166,7 +168,7 @@ def _figure9() -> str:
     if not rows:
         return ""
     headings = ["Network", "clean", *(f"level {number}" for number in range(1, 7)), "Avg", "Trainable"]
-    return _titled(FIGURES["figure9"], headings, rows) + _picture("figure9")
+    return _titled(FIGURES["figure9"], headings, rows) + pictures
 
 
 def _table6(table: dict[str, Any]) -> str:
@@ -206,8 +208,13 @@ def _origins() -> str:
         minutes = f"{origin['seconds'] / 60:.0f}" if "seconds" in origin else ""
         name = file.relative_to(RESULTS).with_suffix("").as_posix()
         rows.append([name, described, minutes, computer, origin.get("commit", ""), origin["finished"]])
-    done = sum(result_file(cell).exists() for cell in cells(ORDER, "fast", [0]))
-    text = f"\n\n{done} of the {len(cells(ORDER, 'fast', [0]))} cells of the `fast` recipe with seed 0 are measured."
+    wanted = cells(ORDER, "fast", [0])
+    done = sum(result_file(cell).exists() for cell in wanted)
+    text = (
+        "\n\nMinutes are of training alone where a network was trained. Cells that finished before commit 1b7b0d8"
+        f" name the commit at their end, others at their start.\n\n{done} of the {len(wanted)} cells of the `fast` recipe"
+        " with seed 0 are measured."
+    )
     return _titled("Where they come from", ["Cell", "Recipe", "Minutes", "Machine", "Commit", "Finished"], rows) + text
 
 
@@ -216,8 +223,10 @@ def _titled(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) 
     return "\n".join([f"## {title}", "", *(_row(cells) for cells in (headings, alignment, *rows))])
 
 
-def _picture(figure: str) -> str:
-    return f"\n\n![{FIGURES[figure]}](figures/{figure}.svg)"
+def _picture(figure: str, suffix: str = "") -> str:
+    """A link to what ``draw_figures`` has drawn, if it has."""
+    drawn = PICTURES / f"{figure}{suffix}.svg"
+    return f"\n\n![{FIGURES[figure]}]({PICTURES.name}/{drawn.name})" if drawn.exists() else ""
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -98,7 +98,7 @@ def test_training_learns_what_it_is_shown(digits: Dataset, small: nn.Module) -> 
 
 def test_a_loss_that_is_not_finite_stops_the_run(dataset: Dataset) -> None:
     network, part = corrected(dataset)
-    broken = get_recipe("fast", "correct", epochs=4, batch_size=20, precision="fp32", rate=1e30)
+    broken = RECIPE.model_copy(update={"rate": 1e30})
     with pytest.raises(DeepcorrectError, match=r"the loss is (nan|inf) at step \d+ with learning rate .*; try a lower --rate"):
         train(network, part, dataset, broken, distortion=NOISE, levels=(20,))
 
@@ -110,16 +110,18 @@ def test_a_broken_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
         train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20,), checkpoint=tmp_path / "checkpoint.pt")
 
 
-def test_half_of_each_batch_is_distorted_at_levels_drawn_uniformly(dataset: Dataset) -> None:
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_a_share_of_each_batch_is_distorted_at_levels_drawn_uniformly(share: float, dataset: Dataset) -> None:
     mark = Distortion("mark", lambda images, severity: images * 0 - severity.view(-1, 1, 1, 1), {})
-    recipe = get_recipe("fast", "correct", batch_size=20, shift=0.0, flip=False)
+    recipe = get_recipe("paper", "correct", passes=1, batch_size=20, shift=0.0, rotation=0.0, flip=False, distorted=share)
     batches = TrainingBatches(dataset.train, recipe, distortion=mark, levels=(1, 2, 3), seed=0, device=torch.device("cpu"))
     seen: list[float] = []
     for epoch in range(40):
         for images, clean, _ in batches.epoch(epoch):
             levels = -images[:, 0, 0, 0]
-            assert (levels > 0).sum() == len(images) // 2
-            assert torch.equal(images[len(images) // 2 :], clean[len(images) // 2 :])
+            count = int(len(images) * share)
+            assert (levels > 0).sum() == count
+            assert torch.equal(images[count:], clean[count:])
             assert clean.min() >= 0
             seen += levels[levels > 0].tolist()
     shares = [seen.count(level) / len(seen) for level in (1, 2, 3)]

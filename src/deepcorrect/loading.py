@@ -43,16 +43,18 @@ def batches(images: ImageSet, size: int, device: torch.device) -> Iterator[Batch
         yield Batch(as_float(part.images), part.labels, part.indices)
 
 
-def distort_half(images: Tensor, distortion: Distortion, levels: Sequence[float], stream: torch.Generator) -> Tensor:
-    """Distort the first half of a shuffled batch, each image at a level drawn uniformly (section 5.1.1)."""
-    half = len(images) // 2
+def distort_share(
+    images: Tensor, share: float, distortion: Distortion, levels: Sequence[float], stream: torch.Generator
+) -> Tensor:
+    """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1)."""
+    count = int(len(images) * share)
     steps = torch.tensor(levels, device=images.device)
-    severity = steps[torch.randint(len(steps), (half,), generator=stream, device=images.device)]
-    return torch.cat([distortion(images[:half], severity, generator=stream), images[half:]])
+    severity = steps[torch.randint(len(steps), (count,), generator=stream, device=images.device)]
+    return torch.cat([distortion(images[:count], severity, generator=stream), images[count:]])
 
 
 class TrainingBatches:
-    """The shuffled, augmented and half distorted batches of one epoch after another.
+    """The shuffled, augmented and partly distorted batches of one epoch after another.
 
     What a step sees depends on (seed, epoch, step) alone, so that an interrupted training continues as if it had not been.
     """
@@ -92,7 +94,7 @@ class TrainingBatches:
                 clean = self._augmented(positions, stream)
                 images = clean
                 if self._distortion is not None:
-                    images = distort_half(clean, self._distortion, self._levels, stream)
+                    images = distort_share(clean, self._recipe.distorted, self._distortion, self._levels, stream)
                     images = images.contiguous(memory_format=torch.channels_last)
                 yield TrainingBatch(images, clean, self._images.labels[positions])
 

@@ -22,23 +22,23 @@ class Optimizer:
     """What trains some parameters by a recipe, at a rate that is set before every step."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe) -> None:
+        muon = recipe.optimizer == "muon"
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self._weights = [parameter for parameter in self._parameters if recipe.optimizer == "muon" and parameter.ndim > 1]
+        self._weights = [parameter for parameter in self._parameters if muon and parameter.ndim > 1]
         self._matrices = [nn.Parameter(weight.detach().flatten(1).clone()) for weight in self._weights]
-        rest = [parameter for parameter in self._parameters if not any(parameter is weight for weight in self._weights)]
+        rest = [parameter for parameter in self._parameters if not (muon and parameter.ndim > 1)]
         self._parts: list[tuple[torch.optim.Optimizer, float]] = []
         decay = recipe.weight_decay
-        if recipe.optimizer == "sgd":
+        if self._matrices:
+            weights = torch.optim.Muon(self._matrices, recipe.rate, weight_decay=decay, momentum=recipe.momentum)
+            self._parts.append((weights, 1.0))
+        if muon and rest:
+            adam = torch.optim.AdamW(rest, recipe.rate * _ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0)
+            self._parts.append((adam, _ADAM_SHARE))
+        elif rest:
             nesterov = recipe.momentum > 0
             sgd = torch.optim.SGD(rest, recipe.rate, recipe.momentum, nesterov=nesterov, weight_decay=decay)
             self._parts.append((sgd, 1.0))
-        else:
-            if self._matrices:
-                muon = torch.optim.Muon(self._matrices, recipe.rate, weight_decay=decay, momentum=recipe.momentum)
-                self._parts.append((muon, 1.0))
-            if rest:
-                adam = torch.optim.AdamW(rest, recipe.rate * _ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0)
-                self._parts.append((adam, _ADAM_SHARE))
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""Training recipes as data: as published (``paper``) and short (``fast``), for each of three tasks.
+"""Training recipes as data: as published (``paper``), short (``fast``) and in between (``long``), for each of three tasks.
 
 A TOML file with some of these fields is a recipe too: ``--recipe my.toml``. ``base = "fast"`` in it names the recipe that
 gives the other fields.
@@ -43,6 +43,7 @@ class Recipe(BaseModel):
     distill: float = Field(0.0, ge=0, le=1, description="share of the loss that is the network's answer on clean images")
     match: float = Field(0.0, ge=0, description="weight of the distance to its features on clean images")
     identity: bool = Field(False, description="correction units start as the identity")
+    distorted: float = Field(0.5, ge=0, le=1, description="share of each batch that is distorted")
     flip: bool = True
     shift: float = Field(0.0, ge=0, lt=1)
     rotation: float = Field(0.0, ge=0, le=180)
@@ -80,15 +81,21 @@ _SHORT: dict[str, object] = {
     "distill": 0.9,
     "match": 6.0,
 }
+_LONG: dict[str, object] = {**_SHORT, "epochs": 8, "distorted": 0.75}
 _RECIPES: dict[Task, dict[str, dict[str, object]]] = {
     "baseline": {
         "paper": {"epochs": 350, "rate": 0.1, "milestones": (200, 250, 300), "weight_decay": 1e-3, "shift": 0.15},
         "fast": {"epochs": 22, "rate": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.1, "shift": 0.125, "precision": "bf16"},
     },
-    "finetune": {"paper": {"rate": 0.01, **_PUBLISHED}, "fast": {"rate": 0.03, **_SHORT}},
+    "finetune": {
+        "paper": {"rate": 0.01, **_PUBLISHED},
+        "fast": {"rate": 0.03, **_SHORT},
+        "long": {"rate": 0.03, **_LONG},
+    },
     "correct": {
         "paper": {"rate": 0.1, "first_epoch_rate": 0.01, "l1": 1e-5, **_PUBLISHED},
         "fast": {"rate": 0.07, "identity": True, **_SHORT},
+        "long": {"rate": 0.07, "identity": True, **_LONG},
     },
 }
 

@@ -54,7 +54,7 @@ def train(
         trained: the module whose parameters are trained, the network itself or a part of it.
         data: its training images are trained on, its validation images choose the epoch.
         recipe: epochs, rates, batch size, augmentation, precision.
-        distortion: what half of each batch suffers; None trains on clean images.
+        distortion: what the recipe's share of each batch suffers; None trains on clean images.
         levels: severities to draw from, and to validate at (with the clean level).
         corrected_layers: how many layers have correction units (a recipe may start gently from five on).
         penalized: weights under the recipe's l1 penalty.

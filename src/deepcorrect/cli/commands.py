@@ -167,7 +167,7 @@ def evaluate(
 ) -> None:
     """Measure a network, with or without a correction, at every level of one distortion.
 
-    Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-3-blur --data cifar100 --root data --json
+    Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data --json
     """
     from deepcorrect.cli import context
     from deepcorrect.console import show_records

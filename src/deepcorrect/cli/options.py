@@ -52,7 +52,7 @@ RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also tr
 RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
 CorrectionName = Annotated[
     str | None,
-    typer.Option("--correction", help="A shipped name (deepcorr-3-blur), a file, or a run folder of correct or finetune."),
+    typer.Option("--correction", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."),
 ]
 
 
@@ -84,7 +84,7 @@ class Common:
 class Training:
     """What every command that trains can be told."""
 
-    recipe: Annotated[str, typer.Option("--recipe", help="fast, paper, or a .toml file.")] = "fast"
+    recipe: Annotated[str, typer.Option("--recipe", help="fast, long (not for train), paper, or a .toml file.")] = "fast"
     epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")] = None
     rate: Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")] = None
