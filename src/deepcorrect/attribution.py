@@ -23,7 +23,14 @@ from deepcorrect.swapping import GraphSwap
 
 
 def attribute(
-    graph: Graph, swaps: Mapping[str, GraphSwap], clean: Tensor, distorted: Tensor, labels: Tensor, *, score: str, steps: int = 1
+    graph: Graph,
+    swaps: Mapping[str, GraphSwap],
+    clean: Tensor,
+    distorted: Tensor,
+    labels: Tensor,
+    *,
+    score: str,
+    steps: int = 1,
 ) -> dict[str, Tensor]:
     """The estimated gain of every filter for every image of a batch, (filters, B) by layer.
 
@@ -47,9 +54,7 @@ def attribute(
     return {name: found.T for name, found in gains.items()}
 
 
-def _gradients(
-    graph: Graph, images: Tensor, labels: Tensor, moves: Mapping[Node, Tensor], score: str
-) -> dict[Node, Tensor]:
+def _gradients(graph: Graph, images: Tensor, labels: Tensor, moves: Mapping[Node, Tensor], score: str) -> dict[Node, Tensor]:
     """The gradient of every image's score by some values, with these moved by so much."""
     moved: dict[Node, Tensor] = {}
 
@@ -59,9 +64,12 @@ def _gradients(
         return value
 
     with torch.enable_grad():
-        logits = graph.run(graph.nodes, {graph.images: images}, [graph.logits], move)[graph.logits].float()
+        logits = graph.run(graph.nodes, {graph.images: images}, [graph.logits], replace=move)[graph.logits].float()
         own = logits.gather(1, labels[:, None])[:, 0]
         others = logits.scatter(1, labels[:, None], -torch.inf)
         reached = (own - logits.logsumexp(1)).exp() if score == "probability" else own - others.amax(1)
         found = torch.autograd.grad(reached.sum(), list(moved.values()), allow_unused=True)
-    return {node: torch.zeros_like(value) if gradient is None else gradient for (node, value), gradient in zip(moved.items(), found, strict=True)}
+    return {
+        node: torch.zeros_like(value) if gradient is None else gradient
+        for (node, value), gradient in zip(moved.items(), found, strict=True)
+    }

@@ -7,8 +7,9 @@ value of the graph can be kept, changed and run on from.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,31 @@ from torch.fx.node import map_arg
 aten = torch.ops.aten
 _BATCH_NORM = aten._native_batch_norm_legit_no_training.default
 CONVOLUTION = aten.conv2d.default
+
+
+class Settings(NamedTuple):
+    """What a convolution is given."""
+
+    images: Node
+    weight: Node
+    bias: Node | None = None
+    stride: Sequence[int] = (1, 1)
+    padding: Sequence[int] = (0, 0)
+    dilation: Sequence[int] = (1, 1)
+    groups: int = 1
+
+
+def settings(node: Node) -> Settings:
+    """Of a convolution's node."""
+    return Settings(*cast(Any, node.args))
+
+
+class Fused(Protocol):
+    """Several operations as one that takes the value of a ``source``."""
+
+    source: Node
+
+    def __call__(self, value: Tensor, /) -> Tensor: ...
 
 
 class Graph:
@@ -42,12 +68,12 @@ class Graph:
         return [
             node
             for node in self.nodes
-            if node.target == CONVOLUTION and node.meta.get("weight", self.constant(node.args[1])) is weight
+            if node.target == CONVOLUTION and node.meta.get("weight", self.constant(settings(node).weight)) is weight
         ]
 
-    def constant(self, node: Any) -> Tensor | None:
+    def constant(self, node: Node | None) -> Tensor | None:
         """The tensor of a node that is a parameter or buffer."""
-        return self._constants.get(node)
+        return None if node is None else self._constants.get(node)
 
     def after(self, starts: Collection[Node]) -> set[Node]:
         """Everything that depends on some nodes, these included."""
@@ -70,14 +96,18 @@ class Graph:
         nodes: Sequence[Node],
         values: dict[Node, Any],
         keep: Collection[Node],
+        *,
         replace: Callable[[Node, Any], Any] = lambda node, value: value,
+        fused: Mapping[Node, Fused] = MappingProxyType({}),
     ) -> dict[Node, Any]:
         """Run some nodes in order on the ``values`` of others; those to ``keep`` come back.
 
-        ``replace`` may change what a node gives.
+        ``replace`` may change what a node gives; what is ``fused`` is computed another way.
         """
         known = dict(values)
-        last = {needed: node for node in nodes for needed in node.all_input_nodes}
+        last: dict[Node, Node] = {}
+        for node in nodes:
+            last |= dict.fromkeys([fused[node].source] if node in fused else node.all_input_nodes, node)
         finished: dict[Node, list[Node]] = {}
         for needed, node in last.items():
             finished.setdefault(node, []).append(needed)
@@ -86,6 +116,8 @@ class Graph:
                 continue
             if node.op == "get_attr":
                 value: Any = self._constants[node]
+            elif node in fused:
+                value = fused[node](known[fused[node].source])
             else:
                 args, kwargs = map_arg((node.args, node.kwargs), lambda needed: known[needed])
                 value = cast(Callable[..., Any], node.target)(*args, **kwargs)

@@ -20,14 +20,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx import Node
 
-from deepcorrect.graph import CONVOLUTION, Graph
+from deepcorrect.fusion import fuse
+from deepcorrect.graph import CONVOLUTION, Graph, settings
 from deepcorrect.layers import Layer
 
 aten = torch.ops.aten
@@ -95,8 +96,9 @@ class GraphSwap:
         self.first = [entry for entry in self.entries if not any(entry in behind[o] for o in self.entries if o is not entry)]
         used = [needed for node in (*rest, *self.region) for needed in node.all_input_nodes]
         self.outside = list(dict.fromkeys(needed for needed in used if needed not in cone and self._is_batch(needed)))
-        known = {*self.linear, *self.mixed, *self.outside, graph.images}
-        self.rest = graph.before([graph.logits], without=known)
+        self.activated = {node: user for node in self.linear if (user := self._only_user(node)) is not None}
+        known = {*(self.activated.get(node, node) for node in self.linear), *self.mixed, *self.outside, graph.images}
+        self.rest, self.fused = fuse(graph, graph.before([graph.logits], without=known), unfused=self.late)
         self.usable = bool(self.sites) and graph.logits not in inside
 
     def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> GraphBatch:
@@ -115,9 +117,9 @@ class GraphSwap:
 
     def _is_channelwise(self, node: Node, cone: set[Node], region: set[Node]) -> bool:
         if node.target == CONVOLUTION:
-            weight = self.graph.constant(node.args[1])
-            depthwise = weight is not None and _groups(node) == self.channels == len(weight)
-            return depthwise and node.args[0] in region
+            weight = self.graph.constant(settings(node).weight)
+            depthwise = weight is not None and settings(node).groups == self.channels == len(weight)
+            return depthwise and settings(node).images in region
         if node.target not in CHANNELWISE:
             return False
         return self._aligned(node) and all(
@@ -134,8 +136,19 @@ class GraphSwap:
             return value.ndim == 4 and value.shape[1] in (1, self.channels)
         return value.ndim >= 3 and value.shape[-3] in (1, self.channels)
 
+    @staticmethod
+    def _only_user(node: Node) -> Node | None:
+        """The ReLU that is all that becomes of a node, if so."""
+        users = list(node.users)
+        return users[0] if len(users) == 1 and users[0].target == aten.relu.default else None
+
     def _is_linear(self, node: Node, region: set[Node]) -> bool:
-        return node.target == CONVOLUTION and _groups(node) == 1 and node.args[0] in region and node not in self.sites
+        return (
+            node.target == CONVOLUTION
+            and settings(node).groups == 1
+            and settings(node).images in region
+            and node not in self.sites
+        )
 
 
 class GraphBatch:
@@ -155,7 +168,7 @@ class GraphBatch:
 
         keep = [*swap.entries, *swap.linear, *swap.outside, *swap.late, graph.logits]
         nodes = graph.before([graph.logits], without=[graph.images])
-        self._held = graph.run(nodes, {graph.images: distorted}, keep, replace)
+        self._held = graph.run(nodes, {graph.images: distorted}, keep, replace=replace)
         self._held[graph.images] = distorted
         self.logits: Tensor = self._held[graph.logits].float()
 
@@ -172,16 +185,17 @@ class GraphBatch:
     def moves(self) -> dict[Node, Tensor]:
         """By how much the values that everything else follows from would move if all channels were swapped, (B, C, H, W) each."""
         late = {site: self._sites[site] - self._held[site] for site in self._swap.late}
-        return {node: self._differences[node] for node in self._swap.first} | late
+        return {node: self._differences[node].transpose(0, 1) for node in self._swap.first} | late
 
     @cached_property
     def _differences(self) -> dict[Node, Tensor]:
-        return {node: wanted - self._held[node] for node, wanted in self._wanted.items()}
+        """What the swap of all channels changes there, (C, B, H, W): each channel's share is read by itself."""
+        return {node: (wanted - self._held[node]).transpose(0, 1).contiguous() for node, wanted in self._wanted.items()}
 
     @cached_property
     def changes(self) -> Tensor:
         """(B, C), whether a filter's swap can change an image's result."""
-        changed = [difference.flatten(2).any(2) for difference in self._differences.values()]
+        changed = [difference.flatten(2).any(2).T for difference in self._differences.values()]
         changed += [(self._sites[site] != self._held[site]).flatten(2).any(2) for site in self._swap.late]
         return torch.stack(changed).any(0)
 
@@ -195,7 +209,8 @@ class GraphBatch:
             value[pairs, filters] = self._wanted[node][images, filters]
             given[node] = value
         for node in swap.linear:
-            given[node] = self._add_shares(node, filters, images)
+            value = self._add_shares(node, filters, images)
+            given[swap.activated.get(node, node)] = value.relu_() if node in swap.activated else value
 
         def replace(node: Node, value: Any) -> Any:
             if node in swap.late:
@@ -204,25 +219,23 @@ class GraphBatch:
                 value[pairs, filters] = wanted[pairs, filters]
             return value
 
-        logits: Tensor = graph.run(swap.rest, given, [graph.logits], replace)[graph.logits]
-        return logits.float()
+        found = graph.run(swap.rest, given, [graph.logits], replace=replace, fused=swap.fused)
+        return cast(Tensor, found[graph.logits]).float()
 
     def _add_shares(self, node: Node, filters: Tensor, images: Tensor) -> Tensor:
         """The output of a convolution for the distorted images, and to it each pair's one-channel share."""
-        source, _, _, stride, padding, dilation = _settings(node)
-        weight = self._swap.graph.constant(node.args[1])
+        given = settings(node)
+        weight = self._swap.graph.constant(given.weight)
         assert weight is not None
-        shares = self._differences[source][images, filters].unsqueeze(1)
-        output = _rows(self._held[node], images)
-        result = torch.empty_like(output)
+        found = []
         start = 0
         for filter_, group in itertools.groupby(filters.tolist()):
-            count = sum(1 for _ in group)
-            part = slice(start, start + count)
-            share = F.conv2d(shares[part], weight[:, filter_ : filter_ + 1], None, stride, padding, dilation)
-            torch.add(output[part], share, out=result[part])
-            start += count
-        return result
+            part = images[start : (start := start + sum(1 for _ in group))]
+            difference = _rows(self._differences[given.images][filter_], part).unsqueeze(1)
+            one = weight[:, filter_ : filter_ + 1]
+            share = F.conv2d(difference, one, None, given.stride, given.padding, given.dilation)
+            found.append(share.add_(_rows(self._held[node], part)))
+        return found[0] if len(found) == 1 else torch.cat(found)
 
 
 class HookSwap:
@@ -291,13 +304,3 @@ def _rows(value: Tensor, images: Tensor, *, copy: bool = False) -> Tensor:
     if value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last):
         return value.permute(0, 2, 3, 1).index_select(0, images).permute(0, 3, 1, 2)
     return value.index_select(0, images)
-
-
-def _settings(node: Node) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Input, weight, bias, stride, padding and dilation of a convolution."""
-    given = list(node.args) + [None, 1, 0, 1][len(node.args) - 2 :]
-    return tuple(given[:6])  # type: ignore[return-value]
-
-
-def _groups(node: Node) -> int:
-    return int(node.args[6]) if len(node.args) > 6 else 1  # type: ignore[arg-type]
