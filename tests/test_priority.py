@@ -51,13 +51,13 @@ def brute_force(model: nn.Module, images: ImageSet, distortion: Distortion, leve
     return hits
 
 
-@pytest.mark.parametrize("batch_size", [7, 40])
+@pytest.mark.parametrize("memory", [1, 250_000_000])
 @pytest.mark.parametrize("name", sorted(TOYS))
-def test_priority_equals_brute_force_for_every_filter(name: str, batch_size: int, images: ImageSet) -> None:
+def test_priority_equals_brute_force_for_every_filter(name: str, memory: int, images: ImageSet) -> None:
     model = make_toy(name)
     images = labelled_by(model, images)
     layers = convolutions(find_layers(model, as_float(images.images[:1])))
-    ranking = rank_filters(model, images, NOISE, LEVELS, layers=layers, batch_size=batch_size)
+    ranking = rank_filters(model, images, NOISE, LEVELS, layers=layers, memory=memory)
     with torch.no_grad():
         plain = []
         for level in LEVELS:

@@ -4,72 +4,123 @@ To first order, swapping a filter's output h for its clean value h' gains
 
     grad_h f(h) . (h' - h)
 
-of a smooth score f, the true class's probability or margin. One backward pass gives the gradients of all filters at once. With more
-than one step the gradient is averaged along the way from the distorted to the clean values (integrated gradients), which
-corrects for curvature.
+of a smooth score f, the true class's probability or margin. One backward pass gives the gradients of all filters at once. With
+several steps the gradient is averaged along the way from h to h' (integrated gradients), a layer at a time, which accounts for
+curvature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fx import Node
 
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.gains import IMAGES_A_BATCH, GainMeter, scores_of
 from deepcorrect.graph import Graph
-from deepcorrect.swapping import GraphSwap
+from deepcorrect.graph_swap import GraphBatch, GraphSwap
+from deepcorrect.layers import Layer
+from deepcorrect.loading import Batch
+from deepcorrect.ranking import SCORES, Ranking, Score
+from deepcorrect.reliability import summarize
+from deepcorrect.runtime import autocast
 
 
-def attribute(
-    graph: Graph,
-    swaps: Mapping[str, GraphSwap],
-    clean: Tensor,
-    distorted: Tensor,
-    labels: Tensor,
-    *,
-    score: str,
-    steps: int = 1,
-) -> dict[str, Tensor]:
-    """The estimated gain of every filter for every image of a batch, (filters, B) by layer.
+def attribute_filters(
+    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
+) -> Ranking:
+    """Estimate every filter's correction priority.
 
     Args:
-        graph: the network.
-        swaps: the layers to rank.
-        clean, distorted: (B, C, H, W) in [0, 1].
-        labels: (B,).
-        score: ``probability`` or ``margin``.
-        steps: gradients a filter; the first is taken at the distorted images.
+        meter: the network, its images and their distortion.
+        levels: severities above 0.
+        layers: those to rank, of ``deepcorrect.layers.find_layers``.
+        score: ``probability`` or ``margin``; top-1 has no gradient.
+        steps: gradients between the distorted and the clean values; the only one of one step is taken at the distorted.
+
+    Raises:
+        DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
     """
-    batches = {name: swap.prepare(clean, distorted) for name, swap in swaps.items()}
-    gains = {name: torch.zeros(len(labels), swap.channels, device=labels.device) for name, swap in swaps.items()}
-    for step in range(steps):
-        for names in [list(swaps)] if steps == 1 else [[name] for name in swaps]:
-            moves = {node: move * (step / steps) for name in names for node, move in batches[name].moves.items()}
-            gradients = _gradients(graph, distorted, labels, moves, score)
-            for name in names:
-                for node, move in batches[name].moves.items():
-                    gains[name] += (gradients[node].float() * move.float()).flatten(2).sum(2) / steps
-    return {name: found.T for name, found in gains.items()}
+    if score == "top1":
+        raise DeepcorrectError("--score top1: has no gradient to estimate it by; use probability or margin")
+    count, processes = len(meter.images), meter.processes
+    swaps = {layer.name: _swap(meter, layer) for layer in layers}
+    gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
+    before = torch.zeros(len(levels), count)
+    estimated = torch.zeros(sum(layer.filters for layer in layers), count)
+    for place, level in enumerate(levels):
+        for start in processes.mine(range(0, count, IMAGES_A_BATCH)):
+            part = slice(start, start + IMAGES_A_BATCH)
+            clean, distorted = meter.load(part, level)
+            with autocast(meter.device, meter.precision):
+                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps)
+            before[place, part] = right.cpu()
+            estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
+            meter.progress(estimated[:, part].numel())
+    estimated, before = processes.total(estimated), processes.total(before)
+    for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
+        gains[name][SCORES.index(score)] = each
+    return summarize(meter.distortion.name, levels, meter.seed, before.double().mean(1).tolist(), gains, score, "attribution")
 
 
-def _gradients(graph: Graph, images: Tensor, labels: Tensor, moves: Mapping[Node, Tensor], score: str) -> dict[Node, Tensor]:
-    """The gradient of every image's score by some values, with these moved by so much."""
-    moved: dict[Node, Tensor] = {}
+def _swap(meter: GainMeter, layer: Layer) -> GraphSwap:
+    swap = meter.swap(layer)
+    if not isinstance(swap, GraphSwap):
+        raise DeepcorrectError(f"--method attribution: torch.export does not capture layer {layer.name}; use --method exact")
+    return swap
+
+
+def _attribute(
+    graph: Graph | None, swaps: Mapping[str, GraphSwap], clean: Batch, distorted: Tensor, score: Score, steps: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Which images are right without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer."""
+    assert graph is not None
+    sites = [site for swap in swaps.values() for site in swap.sites]
+    kept = {node for swap in swaps.values() for node in swap.kept}
+    with torch.no_grad():
+        wanted = graph.run(graph.before(sites, without=[graph.images]), {graph.images: clean.images}, sites)
+    held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
+    nobody = torch.zeros(0, dtype=torch.int64, device=distorted.device)
+    found = {}
+    with torch.no_grad():
+        for name, swap in swaps.items():
+            moves = GraphBatch(swap, wanted, held, nobody).moves
+            found[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
+            for step in range(steps):
+                if steps > 1:
+                    part = (step + 0.5) / steps
+                    moved = {node: move * part for node, move in moves.items()}
+                    _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, moved)
+                for node, move in moves.items():
+                    found[name] += torch.einsum("bchw,bchw->bc", gradients[node].float(), move.float()) / steps
+    right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
+    return right, {name: gains.T for name, gains in found.items()}
+
+
+def _gradients(
+    graph: Graph,
+    images: Tensor,
+    labels: Tensor,
+    kept: set[Node],
+    score: Score,
+    moved: Mapping[Node, Tensor] | None = None,
+) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
+    """The values of some nodes, and the gradient of every image's score by them, with some moved by so much."""
 
     def move(node: Node, value: Any) -> Any:
-        if node in moves:
-            value = moved[node] = value + moves[node] + torch.zeros_like(value, requires_grad=True)
-        return value
+        return value + moved[node] if moved and node in moved else value
 
     with torch.enable_grad():
-        logits = graph.run(graph.nodes, {graph.images: images}, [graph.logits], replace=move)[graph.logits].float()
-        own = logits.gather(1, labels[:, None])[:, 0]
-        others = logits.scatter(1, labels[:, None], -torch.inf)
-        reached = (own - logits.logsumexp(1)).exp() if score == "probability" else own - others.amax(1)
-        found = torch.autograd.grad(reached.sum(), list(moved.values()), allow_unused=True)
-    return {
-        node: torch.zeros_like(value) if gradient is None else gradient
-        for (node, value), gradient in zip(moved.items(), found, strict=True)
+        start = images.detach().clone().requires_grad_()
+        values = graph.run(graph.nodes, {graph.images: start}, {*kept, graph.logits}, replace=move)
+        logits = values[graph.logits].float()
+        reached = scores_of(logits, labels)[SCORES.index(score)]
+        by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
+        found = torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
+    gradients = {
+        node: torch.zeros_like(values[node]) if gradient is None else gradient for node, gradient in zip(by, found, strict=True)
     }
+    return {node: value.detach() for node, value in values.items()} | {graph.images: images}, gradients

@@ -1,4 +1,4 @@
-"""Convolutions on a CPU as oneDNN runs them best: weights laid out once for each precision, the ReLU behind them in the same pass.
+"""Convolutions as oneDNN runs them best on a CPU: weights laid out once a precision, the ReLU behind them in the same pass.
 
 It is for inference: what is fused has no gradient.
 """
@@ -52,7 +52,7 @@ def fuse(
     Those ``unfused`` are left alone.
     """
     weights = [graph.constant(settings(node).weight) for node in nodes if node.target == CONVOLUTION]
-    able = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    able = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")  # type: ignore[no-untyped-call]
     if not able or any(weight is None or weight.device.type != "cpu" for weight in weights):
         return list(nodes), {}
     kept: list[Node] = []

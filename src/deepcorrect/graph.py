@@ -6,6 +6,7 @@ value of the graph can be kept, changed and run on from.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -91,6 +92,17 @@ class Graph:
                 wanted.update(needed for needed in node.all_input_nodes if needed not in without)
         return [node for node in self.nodes if node in wanted]
 
+    def peak(self, nodes: Sequence[Node], given: Collection[Node]) -> int:
+        """Bytes for one image that are held at once, at most, while some nodes run on ``given`` others."""
+        last = {needed: node for node in nodes for needed in node.all_input_nodes}
+        held = {node: bytes_a_row(node) for node in given}
+        most = sum(held.values())
+        for node in nodes:
+            held[node] = bytes_a_row(node)
+            most = max(most, sum(held.values()))
+            held = {kept: size for kept, size in held.items() if kept in last and last[kept] is not node}
+        return most
+
     def run(
         self,
         nodes: Sequence[Node],
@@ -126,6 +138,12 @@ class Graph:
                 if needed not in keep:
                     known.pop(needed, None)
         return {node: known[node] for node in keep if node in known}
+
+
+def bytes_a_row(node: Node) -> int:
+    """What the value of a node takes for one image, in single precision."""
+    value = node.meta.get("val")
+    return 4 * math.prod(int(size) for size in value.shape[1:]) if isinstance(value, Tensor) and value.ndim else 0
 
 
 def capture(model: nn.Module, example: Tensor) -> Graph | None:

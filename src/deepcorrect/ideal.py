@@ -52,7 +52,7 @@ def evaluate_ideal(
     model.eval()
     example = next(batches(images, 1, device)).images
     with torch.inference_mode(False), torch.no_grad():
-        swap = make_swap(model, capture(model, example.clone()), layer)
+        swap = make_swap(model, capture(model, example.clone()), layer, example.shape[1:])
     hits = torch.zeros(len(choices), len(levels), dtype=torch.int64)
     for place, level in enumerate(levels):
         for batch in batches(images, batch_size, device):

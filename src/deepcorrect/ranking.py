@@ -8,16 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
-from torch import Tensor
-
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
-from deepcorrect.seeding import Use, generator
 
 Score = Literal["top1", "probability", "margin"]
 SCORES: tuple[Score, ...] = get_args(Score)
-_HALVINGS = 20
+Method = Literal["exact", "attribution", "joint"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,11 @@ class Ranking:
         baseline: top-1 with nothing swapped, p_b, a level each.
         scores: priority by layer and filter, averaged over the levels.
         score: what the priority is the mean gain of: top-1 accuracy (Equation 1), the true class's probability, or its margin.
+        method: how they were found: every swap run, estimated from gradients, or chosen with those before swapped already.
         errors: standard error of each score over images.
         margins: mean gain in the true class's margin, which breaks ties.
-        reliability: by layer, the rank correlation to be expected of a ranking on as many other images.
+        reliability: by layer and score, the rank correlation to be expected of a ranking on as many other images.
+        order: by layer, filters from the most susceptible on, where that is more than the order of the scores.
     """
 
     distortion: str
@@ -44,12 +42,16 @@ class Ranking:
     baseline: tuple[float, ...]
     scores: dict[str, tuple[float, ...]]
     score: Score = "top1"
+    method: Method = "exact"
     errors: dict[str, tuple[float, ...]] = field(default_factory=dict)
     margins: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    reliability: dict[str, float] = field(default_factory=dict)
+    reliability: dict[str, dict[Score, float]] = field(default_factory=dict)
+    order: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def local(self, layer: str) -> tuple[int, ...]:
         """A layer's filters, the most susceptible first."""
+        if layer in self.order:
+            return self.order[layer]
         return tuple(sorted(range(len(self.scores[layer])), key=lambda filter_: self._key(layer, filter_)))
 
     def across(self) -> tuple[tuple[str, int], ...]:
@@ -102,36 +104,9 @@ class Ranking:
         fields = {name: value for name, value in content.items() if name not in ("local", "global")}
         for name in ("levels", "baseline"):
             fields[name] = tuple(fields[name])
-        for name in ("scores", "errors", "margins"):
+        for name in ("scores", "errors", "margins", "order"):
             fields[name] = {layer: tuple(values) for layer, values in fields.get(name, {}).items()}
         return cls(**fields)
-
-
-def reliability(gains: Tensor, seed: int) -> float:
-    """The rank correlation of two rankings on halves of the images, stepped up to all of them (Spearman-Brown).
-
-    Args:
-        gains: (filters, images).
-        seed: of the halvings, of which 20 are averaged.
-
-    Returns:
-        At most 1; NaN for fewer than two images or filters, or where all filters are equal.
-    """
-    from scipy.stats import spearmanr
-
-    filters, images = gains.shape
-    if filters < 2 or images < 2:
-        return math.nan
-    found = []
-    for halving in range(_HALVINGS):
-        order = torch.randperm(images, generator=generator(seed, Use.HALVES, halving))
-        first, second = gains[:, order[: images // 2]].mean(1), gains[:, order[images // 2 :]].mean(1)
-        if first.min() < first.max() and second.min() < second.max():
-            found.append(float(spearmanr(first, second).statistic))
-    if not found:
-        return math.nan
-    half = sum(found) / len(found)
-    return 2 * half / (1 + half)
 
 
 def count_of_share(share: float, filters: int, layer: str) -> int:
