@@ -31,7 +31,8 @@ def layers_of(model: nn.Module, images: ImageSet) -> list[Layer]:
 
 
 def probabilities(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return model(images).softmax(1).gather(1, labels[:, None])[:, 0]
+    logits: Tensor = model(images)
+    return logits.softmax(1).gather(1, labels[:, None])[:, 0]
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(TOYS) if "twice" not in name])

@@ -59,7 +59,7 @@ def attribute_filters(
                 right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps)
             before[place, part] = right.cpu()
             estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
-            meter.progress(estimated[:, part].numel())
+            meter.progress(estimated[:, part].numel() * processes.count)
     estimated, before = processes.total(estimated), processes.total(before)
     for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
         gains[name][SCORES.index(score)] = each
@@ -95,7 +95,7 @@ def _attribute(
                     moved = {node: move * part for node, move in moves.items()}
                     _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, moved)
                 for node, move in moves.items():
-                    found[name] += torch.einsum("bchw,bchw->bc", gradients[node].float(), move.float()) / steps
+                    found[name] += (gradients[node] * move).sum((2, 3), dtype=torch.float32) / steps
     right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
     return right, {name: gains.T for name, gains in found.items()}
 

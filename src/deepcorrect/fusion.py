@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from deepcorrect.graph import CONVOLUTION, Graph, settings
+from deepcorrect.graph import CONVOLUTION, Fused, Graph, settings
 
 _RELU = torch.ops.aten.relu.default
 
@@ -44,9 +44,7 @@ class FusedConvolution:
         return packed, None if self._bias is None else self._bias.to(images.dtype)
 
 
-def fuse(
-    graph: Graph, nodes: Sequence[Node], *, unfused: Collection[Node] = ()
-) -> tuple[list[Node], dict[Node, FusedConvolution]]:
+def fuse(graph: Graph, nodes: Sequence[Node], *, unfused: Collection[Node] = ()) -> tuple[list[Node], dict[Node, Fused]]:
     """Which nodes to run for some nodes, and what to run in place of them, where processor and torch can.
 
     Those ``unfused`` are left alone.
@@ -56,12 +54,14 @@ def fuse(
     if not able or any(weight is None or weight.device.type != "cpu" for weight in weights):
         return list(nodes), {}
     kept: list[Node] = []
-    fused: dict[Node, FusedConvolution] = {}
+    fused: dict[Node, Fused] = {}
     for node in nodes:
         if node.target == CONVOLUTION and node not in unfused:
             (user, *others) = node.users
             relu = not others and user.target == _RELU and user in nodes
-            fused[user if relu else node] = FusedConvolution(graph, node, relu=relu)
+            if (node, relu) not in graph.fused:
+                graph.fused[node, relu] = FusedConvolution(graph, node, relu=relu)
+            fused[user if relu else node] = graph.fused[node, relu]
             if relu:
                 continue
         kept.append(node)

@@ -54,6 +54,7 @@ class Graph:
     Attributes:
         nodes: in order of execution.
         images: the node that takes the images; ``logits``: the one that gives the answer.
+        fused: convolutions that ``deepcorrect.fusion`` has prepared, with ReLU or without.
     """
 
     def __init__(self, module: GraphModule) -> None:
@@ -62,6 +63,7 @@ class Graph:
         (self.images,) = [node for node in self.nodes if node.op == "placeholder"]
         (output,) = [node for node in module.graph.nodes if node.op == "output"]
         (self.logits,) = output.args[0] if isinstance(output.args[0], tuple | list) else (output.args[0],)
+        self.fused: dict[tuple[Node, bool], Fused] = {}
         self._constants = {node: _attribute(module, node.target) for node in self.nodes if node.op == "get_attr"}
 
     def convolutions(self, weight: Tensor) -> list[Node]:

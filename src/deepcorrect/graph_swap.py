@@ -63,18 +63,22 @@ class GraphSwap:
         self.activated = {node: user for node in self.linear if (user := self._only_user(node)) is not None}
         known = {*(self.activated.get(node, node) for node in self.linear), *self.mixed, *self.outside, graph.images}
         self.rest, self.fused = fuse(graph, graph.before([graph.logits], without=known), unfused=self.late)
+        self._clean = fuse(graph, graph.before(self.sites, without=[graph.images]), unfused=self.sites)
+        whole = graph.before([graph.logits], without=[graph.images])
+        self._distorted = fuse(graph, whole, unfused=[*self.sites, *self.kept])
         self.usable = bool(self.sites) and graph.logits not in inside
 
     def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> GraphBatch:
         """Pass images through, clean and distorted, with the ``swapped`` filters already swapped in the latter."""
         graph, index = self.graph, torch.as_tensor(swapped, dtype=torch.int64, device=clean.device)
-        wanted = graph.run(graph.before(self.sites, without=[graph.images]), {graph.images: clean}, self.sites)
+        nodes, fused = self._clean
+        wanted = graph.run(nodes, {graph.images: clean}, self.sites, fused=fused)
 
         def replace(node: Node, value: Any) -> Any:
             return value.index_copy(1, index, wanted[node][:, index]) if node in wanted and len(index) else value
 
-        nodes = graph.before([graph.logits], without=[graph.images])
-        held = graph.run(nodes, {graph.images: distorted}, self.kept, replace=replace)
+        nodes, fused = self._distorted
+        held = graph.run(nodes, {graph.images: distorted}, self.kept, replace=replace, fused=fused)
         return GraphBatch(self, wanted, held | {graph.images: distorted}, index)
 
     @property
@@ -162,7 +166,7 @@ class GraphBatch:
     def moves(self) -> dict[Node, Tensor]:
         """By how much the values that all else follows from would move if every channel were swapped, (B, C, H, W) each."""
         late = {site: self._sites[site] - self._held[site] for site in self._swap.late}
-        return {node: self._differences[node].transpose(0, 1) for node in self._swap.first} | late
+        return {node: self._wanted[node] - self._held[node] for node in self._swap.first} | late
 
     @cached_property
     def _differences(self) -> dict[Node, Tensor]:

@@ -52,7 +52,7 @@ def rank_filters(
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.layers.find_layers``.
         score: what the priority is the mean gain of.
-        memory: bytes that a pass may take; a quarter of a gigabyte on a CPU and half of what is free on a GPU without it.
+        memory: bytes that a pass may take; without it 80 MB, near what caches hold, or half of what is free on a GPU.
         processes: those that share the work; each returns the whole ranking.
         parts: a folder to keep every finished layer and level in, and to continue from.
         progress: called with the number of pairs of a filter and an image done since its last call.

@@ -62,7 +62,8 @@ def reliability(gains: Tensor, seed: int) -> float | None:
         seed: of the halvings, of which 20 are averaged.
 
     Returns:
-        At most 1; None for fewer than two images or filters, or where all filters are equal.
+        At most 1, and that of the halves where it is below 0; None for fewer than two images or filters, or where all filters
+        are equal.
     """
     from scipy.stats import spearmanr
 
@@ -78,7 +79,7 @@ def reliability(gains: Tensor, seed: int) -> float | None:
     if not found:
         return None
     half = sum(found) / len(found)
-    return 2 * half / (1 + half)
+    return 2 * half / (1 + half) if half > 0 else half
 
 
 def _listed(values: Tensor) -> tuple[float, ...]:

@@ -50,10 +50,10 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
 
 
 def pass_memory(device: torch.device) -> int:
-    """Bytes that a pass of a ranking may take unless told otherwise: half of what is free on a GPU, else a quarter of 1 GB."""
+    """Bytes that a pass of a ranking may take without being told: half of what a GPU has free, else near what caches hold."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
-    return 250_000_000
+    return 80_000_000
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
