@@ -68,11 +68,11 @@ def opponents(images: int, filters: int, precision: str, *options: str) -> dict[
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
-    """Multiply-accumulates a second of a matrix product, median of five."""
+    """Multiply-accumulates a second of a matrix product, median of nine."""
     left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
     left @ right
     seconds = []
-    for _ in range(5):
+    for _ in range(9):
         started = time.perf_counter()
         left @ right
         seconds.append(time.perf_counter() - started)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.fusion import fuse
 from deepcorrect.gains import IMAGES_A_BATCH, GainMeter, scores_of
 from deepcorrect.graph import Graph
 from deepcorrect.graph_swap import GraphBatch, GraphSwap
@@ -81,7 +82,8 @@ def _attribute(
     sites = [site for swap in swaps.values() for site in swap.sites]
     kept = {node for swap in swaps.values() for node in swap.kept}
     with torch.no_grad():
-        wanted = graph.run(graph.before(sites, without=[graph.images]), {graph.images: clean.images}, sites)
+        nodes, fused = fuse(graph, graph.before(sites, without=[graph.images]), unfused=sites)
+        wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
     held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
     nobody = torch.zeros(0, dtype=torch.int64, device=distorted.device)
     found = {}
@@ -95,7 +97,7 @@ def _attribute(
                     moved = {node: move * part for node, move in moves.items()}
                     _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, moved)
                 for node, move in moves.items():
-                    found[name] += (gradients[node] * move).sum((2, 3), dtype=torch.float32) / steps
+                    found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
     right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
     return right, {name: gains.T for name, gains in found.items()}
 
