@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
@@ -119,19 +119,13 @@ class Workshop:
         images = self.data.validation.balanced(PRIORITY_IMAGES, job.seed)
         layers = [named(job.layers, name) for name in RANKED_LAYERS]
         levels = self._levels(distortion)
-        parts = []
         assert job.run is not None
-        for layer in layers:
-            part = job.run.file(f"{layer.name}.json")
-            if not part.exists():
-                job.reporter.stage(f"rank {layer.name}", layer.filters * len(levels) * len(images))
-                rank_filters(
-                    job.model, images, distortion, levels, layers=[layer],
-                    seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
-                ).save(part)  # fmt: skip
-            parts.append(Ranking.load(part))
-        scores = {layer: values for part in parts for layer, values in part.scores.items()}
-        return {"ranking": replace(parts[0], scores=scores).as_json()}
+        job.reporter.stage("rank filters", sum(layer.filters for layer in layers) * len(levels) * len(images))
+        ranking = rank_filters(
+            job.model, images, distortion, levels, layers=layers, seed=job.seed, device=job.device, precision=job.precision,
+            parts=job.run.file("parts"), progress=job.reporter.advance,
+        )  # fmt: skip
+        return {"ranking": ranking.as_json()}
 
     @_work.register
     def _(self, cell: IdealCell) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from deepcorrect.ranking import SCORES, Ranking, Score
 from deepcorrect.reliability import summarize
 from deepcorrect.runtime import autocast
 
+NO_GRADIENT = "--score top1: has no gradient to estimate it by; use probability or margin"
+
 
 def attribute_filters(
     meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
@@ -46,7 +48,7 @@ def attribute_filters(
         DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
     """
     if score == "top1":
-        raise DeepcorrectError("--score top1: has no gradient to estimate it by; use probability or margin")
+        raise DeepcorrectError(NO_GRADIENT)
     count, processes = len(meter.images), meter.processes
     swaps = {layer.name: _swap(meter, layer) for layer in layers}
     gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}

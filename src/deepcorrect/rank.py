@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deepcorrect.attribution import attribute_filters
+from deepcorrect.attribution import NO_GRADIENT, attribute_filters
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.gains import GainMeter
@@ -31,6 +31,9 @@ class RankingOptions:
         verify: how many filters around the cut of an estimate are measured.
         block: how many filters are chosen at once together.
         memory: bytes that a pass may take; the device's default without it.
+
+    Raises:
+        DeepcorrectError: options that do not go together.
     """
 
     images: int = 1000
@@ -40,6 +43,12 @@ class RankingOptions:
     verify: int = 0
     block: int = 8
     memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.verify and self.method != "attribution":
+            raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
+        if self.method == "attribution" and self.by == "top1":
+            raise DeepcorrectError(NO_GRADIENT)
 
     @property
     def by(self) -> Score:
@@ -59,16 +68,11 @@ def rank(
 
     Args:
         shares: of each layer's filters, those to be corrected: where a choice together ends, and what is verified.
-
-    Raises:
-        DeepcorrectError: options that do not go together.
     """
     saved = job.run.file("ranking.json") if job.run is not None else None
     finished = job.processes.agreed(Ranking.load(saved) if saved and saved.exists() else None)
     if finished is not None:
         return finished
-    if options.verify and options.method != "attribution":
-        raise DeepcorrectError(f"--verify {options.verify}: only for --method attribution; the others measure every filter")
     images = job.data.validation.balanced(options.images, job.seed)
     counts = {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in layers}
     filters = sum(layer.filters for layer in layers)
