@@ -27,7 +27,20 @@ from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
-from experiments.grid import BASELINE, DISTORTIONS, RANKED_LAYERS, Baseline, Cell, IdealCell, Network, NetworkCell, PriorityCell
+from experiments.grid import (
+    BASELINE,
+    DISTORTIONS,
+    RANKED_LAYERS,
+    AgreementCell,
+    Baseline,
+    Cell,
+    ChoiceCell,
+    IdealCell,
+    Network,
+    NetworkCell,
+    PriorityCell,
+)
+from experiments.ranking_cells import agreement, choices, meter_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -147,6 +160,22 @@ class Workshop:
             "filters": [len(choice) for choice in choices],
             "top1": found,
         }
+
+    @_work.register
+    def _(self, cell: AgreementCell) -> dict[str, Any]:
+        job = self._job(BASELINE, cell)
+        distortion = get_distortion(cell.distortion)
+        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
+        return {"levels": levels, **agreement(job, meter, layer, levels)}
+
+    @_work.register
+    def _(self, cell: ChoiceCell) -> dict[str, Any]:
+        job = self._job(BASELINE, cell)
+        distortion = get_distortion(cell.distortion)
+        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
+        orders = read_json(result_file(cell.needs[0]))["orders"]
+        wanted = {name: orders[name] for name in ("top1", "probability", "probability, 1 step")}
+        return {"levels": levels, **choices(job, meter, layer, levels, wanted)}
 
     @_work.register
     def _(self, cell: NetworkCell) -> dict[str, Any]:
