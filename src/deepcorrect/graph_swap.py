@@ -66,6 +66,9 @@ class GraphSwap:
         self._clean = fuse(graph, graph.before(self.sites, without=[graph.images]), unfused=self.sites)
         whole = graph.before([graph.logits], without=[graph.images])
         self._distorted = fuse(graph, whole, unfused=[*self.sites, *self.kept])
+        early = [site for site in self.sites if site not in self.late]
+        later = graph.before([graph.logits], without=[*early, *self.outside, graph.images])
+        self.behind = fuse(graph, later, unfused=self.late)
         self.usable = bool(self.sites) and graph.logits not in inside
 
     def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> GraphBatch:
@@ -84,7 +87,7 @@ class GraphSwap:
     @property
     def kept(self) -> list[Node]:
         """Nodes whose values for the distorted images a batch keeps."""
-        return [*self.entries, *self.linear, *self.outside, *self.late, self.graph.logits]
+        return [*self.entries, *self.linear, *self.outside, *self.sites, self.graph.logits]
 
     @cached_property
     def bytes_a_pair(self) -> int:
@@ -179,6 +182,20 @@ class GraphBatch:
         changed = [difference.flatten(2).any(2).T for difference in self._differences.values()]
         changed += [(self._sites[site] != self._held[site]).flatten(2).any(2) for site in self._swap.late]
         return torch.stack(changed).any(0)
+
+    def answer(self, filters: Sequence[int]) -> Tensor:
+        """Logits (B, classes) with some filters swapped together."""
+        swap, graph = self._swap, self._swap.graph
+        index = torch.as_tensor(filters, dtype=torch.int64, device=self.logits.device)
+
+        def put(site: Node, value: Any) -> Any:
+            return value.index_copy(1, index, self._sites[site][:, index]) if site in swap.sites else value
+
+        given = {node: self._held[node] for node in (*swap.outside, graph.images)}
+        given |= {site: put(site, self._held[site]) for site in swap.sites if site not in swap.late}
+        nodes, fused = swap.behind
+        found = graph.run(nodes, given, [graph.logits], replace=put, fused=fused)
+        return cast(Tensor, found[graph.logits]).float()
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""

@@ -59,8 +59,9 @@ def evaluate_ideal(
             distorted = distortion.at(batch.images, level, batch.indices, seed)
             distorted = distorted.contiguous(memory_format=torch.channels_last)
             with autocast(device, precision):
+                prepared = swap.prepare(batch.images, distorted)
                 for row, filters in enumerate(choices):
-                    logits = swap.prepare(batch.images, distorted, filters).logits
+                    logits = prepared.answer(filters)
                     hits[row, place] += int((logits.argmax(1) == batch.labels).sum())
                     progress(len(batch.labels))
     return [tuple(row) for row in (hits.double() / len(images)).tolist()]

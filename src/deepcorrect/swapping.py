@@ -32,6 +32,9 @@ class Batch(Protocol):
     @property
     def changes(self) -> Tensor: ...
 
+    def answer(self, filters: Sequence[int]) -> Tensor:
+        """Logits (B, classes) with some filters swapped together."""
+
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""
 
@@ -92,6 +95,13 @@ class HookBatch:
     def changes(self) -> Tensor:
         """(B, C), whether a filter's swap can change an image's result."""
         return self._changes
+
+    def answer(self, filters: Sequence[int]) -> Tensor:
+        """Logits (B, classes) with some filters swapped together."""
+        index = torch.as_tensor(filters, dtype=torch.int64, device=self._distorted.device)
+        return self._run(
+            self._distorted, lambda call, output: output.index_copy(1, index, self._wanted[call][:, index])
+        )  # fmt: skip
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
         """Logits (P, classes) of P pairs of a filter and an image of the batch."""
