@@ -39,7 +39,18 @@ CHANNELWISE = {
 
 
 class GraphSwap:
-    """Swaps a layer's filters in a captured network."""
+    """Swaps a layer's filters in a captured network.
+
+    Attributes:
+        sites: the layer's convolutions, one a use; ``late`` are those that an earlier use feeds.
+        region: what acts channel by channel behind the others.
+        linear: convolutions at the frontier; ``activated`` says which ReLU is all that becomes of one.
+        mixed: values of the region that anything else mixes.
+        entries: values of the region at the frontier; ``first`` are those that follow from no other.
+        outside: values that do not depend on the layer, and that the region or the rest needs.
+        rest, behind: what runs after the frontier, and after the layer.
+        usable: whether the layer was found, and something comes after its region.
+    """
 
     def __init__(self, graph: Graph, layer: Layer) -> None:
         assert isinstance(layer.module, nn.Conv2d)
