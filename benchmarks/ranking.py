@@ -1,8 +1,15 @@
-"""Speed and memory of exact ranking on the CIFAR-100 network: ``python -m benchmarks.ranking`` (``--help`` for its options).
+"""Ranking speed on the CIFAR-100 network: ``python -m benchmarks.ranking [--quick] [--json]``.
 
-The opponent is what a PyTorch user would write: a hook that swaps one channel, and the whole network for every filter. It
-is timed on some filters of each layer and a batch of the same images in the same precision, and its time for all is
-extrapolated.
+Four figures, of one run on one machine in one precision, all for ranking the 864 filters of the first six layers at one level:
+
+- ``speedup_over_hooks``: against a hook and a whole forward pass a filter, as one would first write it;
+- ``speedup_over_tail``: against running only the modules after the layer for each filter, written so too;
+- ``gemm_fraction``: arithmetic a second of the exact engine's convolutions, as a share of a large matrix product's;
+- ``attribution_speedup``: the estimate from gradients against the exact engine.
+
+Some filters of each layer are timed and the rest extrapolated, alike for all. The opponents (``benchmarks.opponents``) run in a
+process of their own: with torch's own memory layout and the allocator as it comes, and, for the figures called ``tuned``, with
+channels last and with the allocator's setting that deepcorrect makes.
 """
 
 from __future__ import annotations
@@ -11,78 +18,147 @@ import argparse
 import json
 import resource
 import statistics
+import subprocess
+import sys
 import time
 
 import torch
 from torch import nn
 
+from benchmarks.opponents import LAYERS
+from deepcorrect.attribution import attribute_filters
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import get_distortion
-from deepcorrect.layers import Layer, convolutions, find_layers
+from deepcorrect.gains import GainMeter
+from deepcorrect.layers import Layer, find_layers, named
 from deepcorrect.loading import as_float
-from deepcorrect.models.allcnn import AllCNN
-from deepcorrect.patching import capture, patched
-from deepcorrect.priority import rank_filters
-from deepcorrect.runtime import Precision, autocast, describe_machine, keep_memory, resolve_precision
+from deepcorrect.models import load_model
+from deepcorrect.runtime import describe_machine, keep_memory, resolve_precision
 
 CPU = torch.device("cpu")
-NOISE = get_distortion("noise")
-LAYERS, BATCH = 6, 250
+LEVEL = 15.0
 
 
-def hook_seconds(network: nn.Module, images: ImageSet, layer: Layer, filters: int, precision: Precision) -> float:
-    """Median seconds for one filter: a hook, and a whole forward pass."""
-    clean = as_float(images.images)
-    distorted = NOISE.at(clean, NOISE.levels("cifar")[0], images.indices, 0).contiguous(memory_format=torch.channels_last)
-    took = []
-    with torch.inference_mode(), autocast(CPU, precision):
-        with capture(network, [layer.name]) as outputs:
-            network(clean)
-        for filter_ in range(filters):
-            started = time.perf_counter()
-            with patched(network, layer.name, [filter_], outputs[layer.name][:, [filter_]]):
-                network(distorted).argmax(1)
-            took.append(time.perf_counter() - started)
-    return statistics.median(took)
+def exact_seconds(meter: GainMeter, layer: Layer, filters: int) -> float:
+    """For all filters of a layer: the preparation once, and each filter as long as one of the first ``filters``."""
+    seconds = []
+    for some in (0, filters):
+        started = time.perf_counter()
+        meter.measure(layer, LEVEL, filters=range(some))
+        seconds.append(time.perf_counter() - started)
+    return seconds[0] + (seconds[1] - seconds[0]) * layer.filters / filters
 
 
-def main() -> None:
+def attribution_seconds(meter: GainMeter, layers: list[Layer], times: int = 3) -> float:
+    """Median, for all filters of all layers."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        attribute_filters(meter, (LEVEL,), layers=layers)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def opponents(images: int, filters: int, precision: str, *options: str) -> dict[str, dict[str, float]]:
+    """Seconds a filter by way and layer."""
+    command = [sys.executable, "-m", "benchmarks.opponents", "--images", str(images), "--filters", str(filters)]
+    command += ["--precision", precision, *options]
+    found: dict[str, dict[str, float]] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
+    """Multiply-accumulates a second of a matrix product, median of nine."""
+    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
+    left @ right
+    seconds = []
+    for _ in range(9):
+        started = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - started)
+    return size**3 / statistics.median(seconds)
+
+
+def work_a_filter(network: nn.Module) -> dict[str, float]:
+    """Multiply-accumulates that the exact engine does for a filter and an image: one channel's share, and what follows it."""
+    work: dict[str, float] = {}
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    handles = [
+        layer.register_forward_hook(
+            lambda module, args, output, place=f"conv{number}": work.update(
+                {place: module.weight.numel() * output[0, 0].numel()}
+            )
+        )
+        for number, layer in enumerate(convolutions, 1)
+    ]
+    with torch.no_grad():
+        network(torch.rand(1, 3, 32, 32))
+    for handle in handles:
+        handle.remove()
+    costs = list(work.values())
+    return {
+        name: costs[place + 1] / convolutions[place + 1].in_channels + sum(costs[place + 2 :])
+        for place, name in enumerate(LAYERS)
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer filters")
     parser.add_argument("--images", type=int, default=250)
-    parser.add_argument("--levels", type=int, choices=range(1, 7), default=1)
-    parser.add_argument("--filters", type=int, default=3, help="of each layer, for the opponent")
+    parser.add_argument("--filters", type=int, help="of each layer; default: all; quick: 8")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     keep_memory()
-    torch.manual_seed(0)
-    network = AllCNN().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pictures = torch.randint(0, 256, (options.images, 3, 32, 32), dtype=torch.uint8)
-    images = ImageSet.whole(pictures, torch.randint(0, 100, (options.images,)))
-    layers = convolutions(find_layers(network, as_float(pictures[:1])))[:LAYERS]
     precision = resolve_precision(options.precision, CPU)
-    levels = NOISE.levels("cifar")[: options.levels]
+    count = options.images
+    network = load_model("allcnn-cifar100").eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stream = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=stream)
+    images = ImageSet.whole(pictures, torch.randint(0, 100, (count,), generator=stream))
+    found = find_layers(network, as_float(pictures[:1]))
+    layers = [named(found, name) for name in LAYERS]
+    meter = GainMeter(network, images, get_distortion("noise"), precision=precision)
     started = time.perf_counter()
-    rank_filters(network, images, NOISE, levels, layers=layers, precision=precision)
-    exact = time.perf_counter() - started
+    assert meter.graph is not None
+    captured = time.perf_counter() - started
+    meter.measure(layers[-1], LEVEL, filters=range(2))
+    asked = {layer.name: min(layer.filters, options.filters or (8 if options.quick else layer.filters)) for layer in layers}
+    exact = {layer.name: exact_seconds(meter, layer, asked[layer.name]) for layer in layers}
+    estimate = attribution_seconds(meter, layers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    batch = images.take(torch.arange(min(BATCH, options.images)))
-    one = sum(layer.filters * hook_seconds(network, batch, layer, options.filters, precision) for layer in layers)
-    hooks = one * options.levels * options.images / len(batch)
-    filters = sum(layer.filters for layer in layers)
+    work = work_a_filter(network)
+    done = sum(work[layer.name] * layer.filters * count for layer in layers)
+    rate = matrix_rate(torch.bfloat16 if precision == "bf16" else torch.float32)
+    timed = 2 if options.quick else 5
+
+    def seconds_of(way: str, found: dict[str, dict[str, float]]) -> float:
+        return sum(found[way][layer.name] * layer.filters for layer in layers)
+
+    plain = opponents(count, timed, precision)
+    tuned = opponents(count, timed, precision, "--tuned")
+    total = sum(exact.values())
     figures = {
         "machine": describe_machine(CPU),
         "torch": torch.__version__,
         "precision": precision,
-        "filters": filters,
-        "images": options.images,
-        "levels": options.levels,
-        "exact_seconds": round(exact, 1),
-        "exact_passes_per_second": round(options.images * options.levels * filters / exact),
-        "exact_peak_memory_gb": round(peak, 2),
-        "hooks_seconds_extrapolated": round(hooks, 1),
-        "speedup_over_hooks": round(hooks / exact, 2),
+        "images": count,
+        "filters_timed": asked,
+        "capture_seconds": round(captured, 2),
+        "exact_seconds": round(total, 2),
+        "exact_pairs_per_second": {layer.name: round(layer.filters * count / exact[layer.name]) for layer in layers},
+        "attribution_seconds": round(estimate, 3),
+        "hooks_seconds": round(seconds_of("hooks", plain), 1),
+        "tail_seconds": round(seconds_of("tail", plain), 1),
+        "peak_memory_gb": round(peak, 2),
+        "speedup_over_hooks": round(seconds_of("hooks", plain) / total, 2),
+        "speedup_over_tail": round(seconds_of("tail", plain) / total, 2),
+        "speedup_over_hooks_tuned": round(seconds_of("hooks", tuned) / total, 2),
+        "speedup_over_tail_tuned": round(seconds_of("tail", tuned) / total, 2),
+        "gemm_fraction": round(done / total / rate, 3),
+        "attribution_speedup": round(total / estimate, 1),
     }
     print(json.dumps(figures) if options.json else "\n".join(f"{name}: {value}" for name, value in figures.items()))
 

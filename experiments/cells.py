@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,27 @@ from deepcorrect.job import Job
 from deepcorrect.layers import named
 from deepcorrect.models import load_model
 from deepcorrect.pipeline import train_and_measure, train_baseline
-from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.priority import rank_filters
 from deepcorrect.progress import Reporter
+from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
-from experiments.grid import BASELINE, DISTORTIONS, RANKED_LAYERS, Baseline, Cell, IdealCell, Network, NetworkCell, PriorityCell
+from experiments.grid import (
+    BASELINE,
+    DISTORTIONS,
+    RANKED_LAYERS,
+    AgreementCell,
+    Baseline,
+    Cell,
+    ChoiceCell,
+    IdealCell,
+    Network,
+    NetworkCell,
+    PriorityCell,
+)
+from experiments.ranking_cells import agreement, choices, meter_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -118,19 +132,13 @@ class Workshop:
         images = self.data.validation.balanced(PRIORITY_IMAGES, job.seed)
         layers = [named(job.layers, name) for name in RANKED_LAYERS]
         levels = self._levels(distortion)
-        parts = []
         assert job.run is not None
-        for layer in layers:
-            part = job.run.file(f"{layer.name}.json")
-            if not part.exists():
-                job.reporter.stage(f"rank {layer.name}", layer.filters * len(levels) * len(images))
-                rank_filters(
-                    job.model, images, distortion, levels, layers=[layer],
-                    seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
-                ).save(part)  # fmt: skip
-            parts.append(Ranking.load(part))
-        scores = {layer: values for part in parts for layer, values in part.scores.items()}
-        return {"ranking": replace(parts[0], scores=scores).as_json()}
+        job.reporter.stage("rank filters", sum(layer.filters for layer in layers) * len(levels) * len(images))
+        ranking = rank_filters(
+            job.model, images, distortion, levels, layers=layers, seed=job.seed, device=job.device, precision=job.precision,
+            parts=job.run.file("parts"), progress=job.reporter.advance,
+        )  # fmt: skip
+        return {"ranking": ranking.as_json()}
 
     @_work.register
     def _(self, cell: IdealCell) -> dict[str, Any]:
@@ -152,6 +160,22 @@ class Workshop:
             "filters": [len(choice) for choice in choices],
             "top1": found,
         }
+
+    @_work.register
+    def _(self, cell: AgreementCell) -> dict[str, Any]:
+        job = self._job(BASELINE, cell)
+        distortion = get_distortion(cell.distortion)
+        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
+        return {"levels": levels, **agreement(job, meter, layer, levels)}
+
+    @_work.register
+    def _(self, cell: ChoiceCell) -> dict[str, Any]:
+        job = self._job(BASELINE, cell)
+        distortion = get_distortion(cell.distortion)
+        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
+        orders = read_json(result_file(cell.needs[0]))["orders"]
+        wanted = {name: orders[name] for name in ("top1", "probability", "probability, 1 step")}
+        return {"levels": levels, **choices(job, meter, layer, levels, wanted)}
 
     @_work.register
     def _(self, cell: NetworkCell) -> dict[str, Any]:

@@ -58,6 +58,38 @@ class IdealCell:
 
 
 @dataclass(frozen=True)
+class AgreementCell:
+    """How far rankings of a layer agree: with those on other images, and estimated ones with exact ones."""
+
+    distortion: str
+    layer: str
+
+    @property
+    def path(self) -> str:
+        return f"agreement-{self.distortion}-{self.layer}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        return (Baseline(),)
+
+
+@dataclass(frozen=True)
+class ChoiceCell:
+    """A layer with shares of its filters ideally corrected, chosen in several ways."""
+
+    distortion: str
+    layer: str
+
+    @property
+    def path(self) -> str:
+        return f"choice-{self.distortion}-{self.layer}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        return (AgreementCell(self.distortion, self.layer),)
+
+
+@dataclass(frozen=True)
 class Network:
     """What is trained: correction units behind ``filters`` of the first layers, and copies of whole layers.
 
@@ -94,7 +126,7 @@ class NetworkCell:
         return (PriorityCell(self.distortion),) if self.network.filters else (Baseline(),)
 
 
-Cell = Baseline | PriorityCell | IdealCell | NetworkCell
+Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell
 
 
 def finetune(layers: int) -> Network:
@@ -136,6 +168,7 @@ FIGURE9 = (
     first_layer(48, "least"),
     *(first_layer(count, "random", draw) for draw in range(DRAWS) for count in COUNTS),
 )
+CHOSEN_SHARES = (0.1, 0.25, 0.5)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 TRAINED: dict[str, tuple[tuple[str, ...], tuple[Network, ...]]] = {
     "shipped": (DISTORTIONS, SHIPPED),
@@ -146,7 +179,8 @@ TRAINED: dict[str, tuple[tuple[str, ...], tuple[Network, ...]]] = {
     "table6": (DISTORTIONS, FIGURE9),
 }
 IDEAL: dict[str, tuple[str, ...]] = {"figure4": LAYERS[:1], "figure5": LAYERS[:5]}
-ORDER = ("shipped", "table3", "table4", "figure4", "figure5", "table5", "figure9", "table6")
+RANKINGS: dict[str, type[AgreementCell] | type[ChoiceCell]] = {"agreement": AgreementCell, "choice": ChoiceCell}
+ORDER = ("shipped", "table3", "table4", "figure4", "figure5", "table5", "agreement", "choice", "figure9", "table6")
 """What the cells are worked off by, the most telling first."""
 
 
@@ -169,7 +203,9 @@ def ideal_cell(distortion: str, layer: str) -> IdealCell:
 
 
 def _cells_of(name: str, recipe: str, seed: int) -> Iterator[Cell]:
-    if name in IDEAL:
+    if name in RANKINGS:
+        yield from (RANKINGS[name](distortion, layer) for distortion in DISTORTIONS for layer in RANKED_LAYERS)
+    elif name in IDEAL:
         yield from (ideal_cell(distortion, layer) for distortion in DISTORTIONS for layer in IDEAL[name])
     else:
         distortions, networks = TRAINED[name]

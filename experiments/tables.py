@@ -29,6 +29,8 @@ from experiments.grid import (
     cells,
     first_layer,
 )
+from experiments.markdown import titled
+from experiments.ranking_tables import agreement_tables, choice_table
 
 PAGE = HERE.parent / "docs" / "results.md"
 PICTURES = PAGE.parent / "figures"
@@ -57,6 +59,8 @@ def page() -> str:
         _table5(paper["table5"]),
         _ideal("figure4"),
         _ideal("figure5"),
+        agreement_tables(),
+        choice_table(),
         _figure9(),
         _table6(paper["table6"]),
         _origins(),
@@ -72,7 +76,7 @@ def _comparison(name: str, table: dict[str, Any]) -> str:
             rows += _measured(f"{network.name}, {recipe}", saved(network, distortion, recipe))
         rows.append(_published(network.name, table["rows"][network.name.capitalize()]))
     headings = ["Network", *(f"{SYMBOLS[distortion]} = {level:g}" for level in table["levels"]), "Avg", "Trainable"]
-    return _titled(f"Table {name[-1]}: {distortion}", headings, rows)
+    return titled(f"Table {name[-1]}: {distortion}", headings, rows)
 
 
 def _claims() -> str:
@@ -89,7 +93,7 @@ def _claims() -> str:
                 rows.append(row)
     if not rows:
         return ""
-    return _titled("The paper's claims on Tables 3 and 4 (in bold: does not hold here)", ["Claim", *DISTORTIONS], rows)
+    return titled("The paper's claims on Tables 3 and 4 (in bold: does not hold here)", ["Claim", *DISTORTIONS], rows)
 
 
 def _measured(name: str, records: Sequence[Record]) -> list[list[str]]:
@@ -133,7 +137,7 @@ def _table5(table: dict[str, Any]) -> str:
             rows.append([f"*paper: {distortion}, {name}*", f"*{table[name][published]:.4f}*", f"*{filters}*"])
     rows.append(["*paper: paired t-test*", f"*p = {table['paired_t_test_p']:.4f}*", ""])
     headings = ["Ranking", "Avg", "Filters corrected per layer"]
-    return _titled("Table 5: Deepcorr-6c with local and global ranking", headings, rows)
+    return titled("Table 5: Deepcorr-6c with local and global ranking", headings, rows)
 
 
 def _ideal(figure: str) -> str:
@@ -149,7 +153,7 @@ def _ideal(figure: str) -> str:
     if not rows:
         return ""
     headings = ["Corrected", *(f"level {number}" for number in range(1, 7)), "Avg of the six"]
-    return _titled(FIGURES[figure], headings, rows) + _picture(figure)
+    return titled(FIGURES[figure], headings, rows) + _picture(figure)
 
 
 def _figure9() -> str:
@@ -168,7 +172,7 @@ def _figure9() -> str:
     if not rows:
         return ""
     headings = ["Network", "clean", *(f"level {number}" for number in range(1, 7)), "Avg", "Trainable"]
-    return _titled(FIGURES["figure9"], headings, rows) + pictures
+    return titled(FIGURES["figure9"], headings, rows) + pictures
 
 
 def _table6(table: dict[str, Any]) -> str:
@@ -181,7 +185,7 @@ def _table6(table: dict[str, Any]) -> str:
         return ""
     rows.append(["*paper*", *(f"*{table['p'][str(count)]}*" for count in COUNTS)])
     headings = ["Ranked against random (paired t-test)", *(f"{count} filters" for count in COUNTS)]
-    return _titled("Table 6", headings, rows)
+    return titled("Table 6", headings, rows)
 
 
 def _ranked_against_random(count: int, recipe: str) -> str | None:
@@ -215,22 +219,13 @@ def _origins() -> str:
         f" name the commit at their end, others at their start.\n\n{done} of the {len(wanted)} cells of the `fast` recipe"
         " with seed 0 are measured."
     )
-    return _titled("Where they come from", ["Cell", "Recipe", "Minutes", "Machine", "Commit", "Finished"], rows) + text
-
-
-def _titled(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    alignment = ["---"] + ["---:"] * (len(headings) - 1)
-    return "\n".join([f"## {title}", "", *(_row(cells) for cells in (headings, alignment, *rows))])
+    return titled("Where they come from", ["Cell", "Recipe", "Minutes", "Machine", "Commit", "Finished"], rows) + text
 
 
 def _picture(figure: str, suffix: str = "") -> str:
     """A link to what ``draw_figures`` has drawn, if it has."""
     drawn = PICTURES / f"{figure}{suffix}.svg"
     return f"\n\n![{FIGURES[figure]}]({PICTURES.name}/{drawn.name})" if drawn.exists() else ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

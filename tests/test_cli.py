@@ -118,6 +118,25 @@ def test_rank_assess_and_data(baseline: Path, tmp_path: Path, capsys: pytest.Cap
     assert json.loads(out)["classes"] == 10
 
 
+def test_rankings_by_other_methods(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("rank", baseline, "--data", "digits", "--images", "20", "--layers", "2", "--levels", "60")
+    code, out, _ = run(capsys, *common, "--method", "attribution", "--verify", "6", "--steps", "2", "--json")
+    assert code == 0
+    estimated = json.loads(out)
+    assert (estimated["method"], estimated["score"]) == ("attribution", "probability")
+    assert {layer: len(order) for layer, order in estimated["order"].items()} == {"conv1": 24, "conv2": 32}
+    code, out, _ = run(capsys, *common, "--method", "joint", "--block", "4", "--share", "0.25", "--score", "margin")
+    assert code == 0
+    assert "joint, 20 images a level" in out
+    assert "Reliability" in out
+    code, _, error = run(capsys, *common, "--verify", "6")
+    assert code == 2
+    assert "--verify 6: only for --method attribution" in one_line(error)
+    code, _, error = run(capsys, *common, "--method", "attribution", "--score", "top1")
+    assert code == 2
+    assert "--score top1: has no gradient" in one_line(error)
+
+
 def test_a_factory_in_a_file_with_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "net.py"
     file.write_text(

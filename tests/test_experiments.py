@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from experiments import cells as cells_module
-from experiments import cifar100, finished, tables
+from experiments import cifar100, finished, ranking_cells, ranking_tables, tables
 from experiments.cells import Workshop as RealWorkshop
 from experiments.cells import choose, result_file
 from experiments.grid import (
@@ -16,8 +16,10 @@ from experiments.grid import (
     DISTORTIONS,
     NETWORKS,
     ORDER,
+    AgreementCell,
     Baseline,
     Cell,
+    ChoiceCell,
     IdealCell,
     NetworkCell,
     PriorityCell,
@@ -27,9 +29,9 @@ from experiments.grid import (
 )
 
 from deepcorrect.datasets.images import Dataset
-from deepcorrect.files import write_json
-from deepcorrect.priority import Ranking
+from deepcorrect.files import read_json, write_json
 from deepcorrect.progress import Silent
+from deepcorrect.ranking import Ranking
 from tests.conftest import random_images
 
 RANKING = Ranking(
@@ -156,3 +158,25 @@ def test_cells_are_measured_and_come_onto_the_page(
     assert "| blur, ranked-6, fast | " in page
     assert "| blur, conv1, 48 filters (50%) | " in page
     assert f"| {corrected.path} | 1 x 45,000 images, rate 0.07 | " in page
+
+
+def test_rankings_are_compared_and_their_choices_measured(
+    results: Path, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, few in (("IMAGES", 40), ("COUNTS", (5, 20)), ("TEST_IMAGES", 10)):
+        monkeypatch.setattr(ranking_cells, name, few)
+    monkeypatch.setattr(RealWorkshop, "_levels", lambda workshop, distortion: (5.0, 30.0))
+    results.mkdir()
+    workshop = RealWorkshop(tiny, tmp_path / "runs", torch.device("cpu"), "bf16", Silent())
+    wanted: list[Cell] = [AgreementCell("noise", "conv6"), ChoiceCell("noise", "conv6")]
+    for cell in wanted:
+        write_json(result_file(cell), workshop.work(cell))
+    found = read_json(result_file(wanted[0]))
+    assert found["images"] == 20
+    assert set(found["orders"]) == {"top1", "probability", "margin", *(name for name, *_ in ranking_cells.ESTIMATES)}
+    assert all(sorted(order) == list(range(192)) for order in found["orders"].values())
+    chosen = read_json(result_file(wanted[1]))
+    assert chosen["filters"] == [19, 48, 96]
+    assert {len(levels) for shares in chosen["top1"].values() for levels in shares} == {2}
+    assert "| noise, conv6 | " in ranking_tables.agreement_tables()
+    assert "| noise, conv6, 48 filters (25%) | " in ranking_tables.choice_table()

@@ -8,7 +8,6 @@ from torch import nn
 
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import evaluate
 from deepcorrect.ideal import evaluate_ideal
 from deepcorrect.layers import convolutions, find_layers
@@ -26,9 +25,7 @@ def test_it_equals_swapping_by_hand(toy: nn.Module, images: ImageSet) -> None:
     for layer in convolutions(find_layers(toy, pictures[:2])):
         choices = [(0,), tuple(range(layer.filters))]
         if layer.uses > 1:
-            with pytest.raises(DeepcorrectError, match="runs 2 times in a pass"):
-                evaluate_ideal(toy, images, blur, LEVELS, layer, choices)
-            continue
+            continue  # patched knows one output a pass; test_priority has such layers
         found = evaluate_ideal(toy, images, blur, LEVELS, layer, choices, batch_size=7)
         with torch.no_grad(), capture(toy, [layer.name]) as clean:
             toy(pictures)

@@ -14,6 +14,7 @@ from deepcorrect.distortions import get_distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
+from deepcorrect.rank import RankingOptions
 from deepcorrect.recipes import get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Run, by_ladder, read_results, read_together
@@ -27,7 +28,7 @@ def runs(digits: Dataset, small: nn.Module, tmp_path: Path) -> list[Path]:
     """A correction and a fine-tuning of the same network, both saved."""
     folders = [tmp_path / "correct", tmp_path / "finetune"]
     job = Job(small, digits, run=Run(folders[0], "correct", {"network": "small"}))
-    options = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), images=20)
+    options = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), ranked=RankingOptions(images=20))
     recipe = {"epochs": 2, "batch_size": 64, "precision": "fp32"}
     correction, records = correct(job, NOISE, LEVELS, options, get_recipe("fast", "correct", **recipe))
     assert job.run is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -17,8 +18,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deepcorrect.priority import Ranking
 from deepcorrect.progress import EpochMetrics
+from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, by_ladder
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -78,16 +79,37 @@ def show_records(records: Sequence[Record]) -> None:
         console.print(table)
 
 
-def show_ranking(ranking: Ranking, shown: int = 10) -> None:
-    """The most susceptible filters of each layer with their priorities."""
+def show_ranking(ranking: Ranking, counts: Mapping[str, int], shown: int = 6) -> None:
+    """The most susceptible filters of each layer, and how far the ranking is to be trusted.
+
+    Args:
+        counts: how many filters of each layer would be corrected.
+    """
     table = Table(
-        title=f"Correction priority under {ranking.distortion} ({ranking.images:,} images a level)",
+        title=f"Correction priority under {ranking.distortion} ({ranking.method}, {ranking.images:,} images a level)",
         title_justify="left",
     )
     table.add_column("Layer")
     table.add_column("Filters", justify="right")
-    table.add_column(f"Most susceptible {shown}: filter (gain in top-1)")
+    table.add_column(f"First {shown}: filter (gain in {ranking.score} ± standard error)")
+    table.add_column("Reliability", justify="right")
+    table.add_column("Images for the cut", justify="right")
     for layer, scores in ranking.scores.items():
-        first = ", ".join(f"{filter_} ({scores[filter_]:+.4f})" for filter_ in ranking.local(layer)[:shown])
-        table.add_row(layer, str(len(scores)), first)
+        errors = ranking.errors.get(layer, (math.nan,) * len(scores))
+        first = ", ".join(
+            f"{filter_} ({scores[filter_]:+.4f} ± {errors[filter_]:.4f})" for filter_ in ranking.local(layer)[:shown]
+        )
+        agreed = ranking.reliability.get(layer, {}).get(ranking.score)
+        needed = ranking.images_to_separate(layer, counts[layer])
+        table.add_row(
+            layer,
+            str(len(scores)),
+            first,
+            "" if agreed is None else f"{agreed:.2f}",
+            "" if math.isnan(needed) else f"{needed:,.0f}",
+        )
     Console(width=None if Console().is_terminal else 140).print(table)
+    print(
+        "Reliability: rank correlation to be expected of a ranking on as many other images. Images for the cut: as many a\n"
+        "level put two standard errors between the last filter to be corrected and the next."
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from deepcorrect.errors import DeepcorrectError
@@ -72,6 +72,18 @@ def write_tensors(
     }
     with written_aside(path) as partial:
         save_file(stored, partial, metadata=metadata)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file.
+
+    Raises:
+        DeepcorrectError: it cannot be read.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DeepcorrectError(f"{path}: cannot be read ({error}); delete it to have it made again") from None
 
 
 @torch.no_grad()

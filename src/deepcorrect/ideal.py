@@ -14,10 +14,11 @@ from torch import nn
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import Distortion
 from deepcorrect.evaluation import EVALUATION_BATCH
-from deepcorrect.layers import Layer, require_one_use
+from deepcorrect.graph import capture
+from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
 from deepcorrect.runtime import Precision, autocast
-from deepcorrect.tails import Tail, find_chain
+from deepcorrect.swapping import make_swap
 
 
 @torch.inference_mode()
@@ -46,24 +47,21 @@ def evaluate_ideal(
 
     Returns:
         One tuple a choice, one accuracy a level.
-
-    Raises:
-        DeepcorrectError: the layer runs more than once in a pass.
     """
-    require_one_use(layer)
     device = device or torch.device("cpu")
     model.eval()
-    tail = Tail(model, find_chain(model, next(batches(images, 1, device)).images), layer.name)
+    example = next(batches(images, 1, device)).images
+    with torch.inference_mode(False), torch.no_grad():
+        swap = make_swap(model, capture(model, example.clone()), layer, example.shape[1:])
     hits = torch.zeros(len(choices), len(levels), dtype=torch.int64)
     for place, level in enumerate(levels):
         for batch in batches(images, batch_size, device):
             distorted = distortion.at(batch.images, level, batch.indices, seed)
             distorted = distorted.contiguous(memory_format=torch.channels_last)
             with autocast(device, precision):
-                wanted, held = tail.activations(batch.images), tail.activations(distorted)
+                prepared = swap.prepare(batch.images, distorted)
                 for row, filters in enumerate(choices):
-                    index = torch.as_tensor(filters, device=device)
-                    swapped = held.index_copy(1, index, wanted[:, index])
-                    hits[row, place] += int((tail.finish(distorted, swapped).argmax(1) == batch.labels).sum())
+                    logits = prepared.answer(filters)
+                    hits[row, place] += int((logits.argmax(1) == batch.labels).sum())
                     progress(len(batch.labels))
     return [tuple(row) for row in (hits.double() / len(images)).tolist()]

@@ -16,6 +16,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import Evaluation, evaluate
 from deepcorrect.layers import Layer, find_layers
 from deepcorrect.loading import as_float
+from deepcorrect.parallel import Processes
 from deepcorrect.progress import Reporter, Silent
 from deepcorrect.results import Record, Run
 from deepcorrect.runtime import Precision
@@ -31,6 +32,7 @@ class Job:
         device, precision: of evaluation and ranking; a recipe has its own precision.
         seed: of noise, choice of images, initial weights and training.
         run: where stages are saved; nothing is, without it.
+        processes: those that share a ranking.
 
     Raises:
         DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
@@ -43,6 +45,7 @@ class Job:
     seed: int = 0
     run: Run | None = None
     reporter: Reporter = field(default_factory=Silent)
+    processes: Processes = field(default_factory=Processes)
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -104,16 +104,6 @@ def named(layers: Sequence[Layer], name: str) -> Layer:
     raise DeepcorrectError(f"unknown layer {name!r}; the network has {', '.join(layer.name for layer in layers)}")
 
 
-def require_one_use(layer: Layer) -> None:
-    """Refuse a layer whose filters have several outputs in a pass.
-
-    Raises:
-        DeepcorrectError: it runs more than once.
-    """
-    if layer.uses > 1:
-        raise DeepcorrectError(f"layer {layer.name} runs {layer.uses} times in a pass and cannot be ranked; leave it out")
-
-
 def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
     """Layers from an option: ``3`` (the first three), ``all``, or names separated by commas, in the order given.
 

@@ -7,7 +7,7 @@ call continues an interrupted run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import torch
@@ -21,7 +21,8 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, round_to_half, write_tensors
 from deepcorrect.job import Job, measure
 from deepcorrect.layers import Layer, convolutions, named
-from deepcorrect.priority import Ranking, choose_globally, choose_locally, count_of_share, rank_filters
+from deepcorrect.rank import RankingOptions, rank
+from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.recipes import Recipe
 from deepcorrect.results import Record
 from deepcorrect.samples import Samples
@@ -35,25 +36,6 @@ def assess(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]]) -> l
     return [measure(job, "baseline", distortion, levels, total) for distortion, levels in ladders]
 
 
-def rank(job: Job, distortion: Distortion, levels: Sequence[float], layers: Sequence[Layer], *, images: int) -> Ranking:
-    """Which filters: their correction priorities on validation images, from the run folder if it has them.
-
-    Args:
-        images: how many, drawn evenly over the classes.
-    """
-    if job.run is not None and job.run.file("ranking.json").exists():
-        return Ranking.load(job.run.file("ranking.json"))
-    chosen = job.data.validation.balanced(images, job.seed)
-    job.reporter.stage("rank filters", sum(layer.filters for layer in layers) * len(levels) * len(chosen))
-    ranking = rank_filters(
-        job.model, chosen, distortion, levels, layers=layers,
-        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
-    )  # fmt: skip
-    if job.run is not None:
-        ranking.save(job.run.file("ranking.json"))
-    return ranking
-
-
 @dataclass(frozen=True)
 class CorrectionOptions:
     """What ``correct`` builds.
@@ -62,7 +44,7 @@ class CorrectionOptions:
         layers: names of the corrected layers.
         shares: share of the filters of each, in (0, 1].
         ranking: the most susceptible of each layer by itself, or as many of all layers together.
-        images: how many images the filters are ranked on.
+        ranked: how the filters are ranked.
         unit, batch_norm: shape of the correction units.
         retrained: layers that are also trained on (the last three in the paper's ``c`` variants).
     """
@@ -70,7 +52,7 @@ class CorrectionOptions:
     layers: tuple[str, ...]
     shares: tuple[float, ...]
     ranking: Literal["local", "global"] = "local"
-    images: int = 1000
+    ranked: RankingOptions = field(default_factory=RankingOptions)
     unit: str = "cifar"
     batch_norm: bool = True
     retrained: tuple[str, ...] = ()
@@ -120,7 +102,7 @@ def correct(
     shares = dict(zip(options.layers, options.shares, strict=True))
     baseline = _measure_baseline(job, distortion, levels)
     if ranking is None:
-        ranking = rank(job, distortion, levels, ranked, images=options.images)
+        ranking = rank(job, distortion, levels, ranked, options.ranked, shares)
     else:
         check_ranking(ranking, distortion, ranked)
         if job.run is not None:

@@ -5,121 +5,29 @@ alone, and the rest of the network runs. The priority is the gain in top-1 accur
 
     tau(i, j) = p_swap(i, j) - p_b,
 
-averaged over the severity levels. One clean and one distorted pass per layer and batch give the outputs; then only the rest
-of the network runs for each filter. Scores are counts of right predictions, so that they do not depend on the batch size.
+averaged over the severity levels. The same passes give two smoother gains: in the probability of the true class, and in its
+margin (its logit less the largest other one). Pairs of a filter and an image whose result the swap cannot change are not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import Distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json, write_json
-from deepcorrect.layers import Layer, require_one_use
-from deepcorrect.loading import batches
-from deepcorrect.runtime import Precision, autocast
-from deepcorrect.tails import Tail, find_chain
+from deepcorrect.gains import GainMeter
+from deepcorrect.layers import Layer
+from deepcorrect.parallel import Processes
+from deepcorrect.parts import Parts
+from deepcorrect.ranking import SCORES, Ranking, Score
+from deepcorrect.reliability import summarize
+from deepcorrect.runtime import Precision
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Correction priorities and what they were measured on.
-
-    Attributes:
-        distortion: its name.
-        levels: severities, without the clean one.
-        images: how many images each level was measured on.
-        seed: of the images' choice and of the noise.
-        baseline: top-1 with nothing swapped, p_b, a level each.
-        scores: priority by layer and filter, averaged over the levels.
-    """
-
-    distortion: str
-    levels: tuple[float, ...]
-    images: int
-    seed: int
-    baseline: tuple[float, ...]
-    scores: dict[str, tuple[float, ...]]
-
-    def local(self, layer: str) -> tuple[int, ...]:
-        """A layer's filters, the most susceptible first; equal ones in their own order."""
-        scores = self.scores[layer]
-        return tuple(sorted(range(len(scores)), key=lambda filter_: -scores[filter_]))
-
-    def across(self) -> tuple[tuple[str, int], ...]:
-        """(layer, filter) over all ranked layers, the most susceptible first (global ranking)."""
-        pairs = [(layer, filter_) for layer, scores in self.scores.items() for filter_ in range(len(scores))]
-        return tuple(sorted(pairs, key=lambda pair: -self.scores[pair[0]][pair[1]]))
-
-    def as_json(self) -> dict[str, object]:
-        """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
-        return asdict(self) | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, self.as_json())
-
-    @classmethod
-    def load(cls, path: Path) -> Ranking:
-        """Read a saved ranking.
-
-        Raises:
-            DeepcorrectError: missing or not a ranking.
-        """
-        try:
-            return cls.from_json(read_json(path))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DeepcorrectError(f"{path}: not a ranking saved by deepcorrect ({error})") from None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Ranking:
-        """What ``as_json`` gave."""
-        fields = {name: value for name, value in content.items() if name not in ("local", "global")}
-        scores = {layer: tuple(scores) for layer, scores in content["scores"].items()}
-        tuples = {"levels": tuple(content["levels"]), "baseline": tuple(content["baseline"])}
-        return cls(**{**fields, **tuples, "scores": scores})
-
-
-def count_of_share(share: float, filters: int, layer: str) -> int:
-    """How many filters a share of a layer is, rounded.
-
-    Raises:
-        DeepcorrectError: the share lies outside (0, 1], or comes to no filter at all.
-    """
-    if not 0 < share <= 1:
-        raise DeepcorrectError(f"--share {share:g}: outside (0, 1]; 0.5 corrects half of each layer's filters")
-    count = int(share * filters + 0.5)
-    if count == 0:
-        raise DeepcorrectError(f"--share {share:g}: layer {layer} has {filters} filter(s), of which this is none")
-    return count
-
-
-def choose_locally(ranking: Ranking, shares: dict[str, float]) -> dict[str, tuple[int, ...]]:
-    """The most susceptible share of each layer by itself (local ranking); filters in ascending order."""
-    return {
-        layer: tuple(sorted(ranking.local(layer)[: count_of_share(share, len(ranking.scores[layer]), layer)]))
-        for layer, share in shares.items()
-    }
-
-
-def choose_globally(ranking: Ranking, shares: dict[str, float]) -> dict[str, tuple[int, ...]]:
-    """As many filters as the shares come to, the most susceptible of all these layers together (global ranking)."""
-    total = sum(count_of_share(share, len(ranking.scores[layer]), layer) for layer, share in shares.items())
-    chosen: dict[str, list[int]] = {layer: [] for layer in shares}
-    for layer, filter_ in [pair for pair in ranking.across() if pair[0] in shares][:total]:
-        chosen[layer].append(filter_)
-    return {layer: tuple(sorted(filters)) for layer, filters in chosen.items() if filters}
-
-
-@torch.inference_mode()
 def rank_filters(
     model: nn.Module,
     images: ImageSet,
@@ -127,11 +35,14 @@ def rank_filters(
     levels: Sequence[float],
     *,
     layers: Sequence[Layer],
+    score: Score = "top1",
     seed: int = 0,
     device: torch.device | None = None,
     precision: Precision = "fp32",
-    batch_size: int = 250,
-    progress: Callable[[int], None] = lambda passes: None,
+    memory: int | None = None,
+    processes: Processes | None = None,
+    parts: Path | None = None,
+    progress: Callable[[int], None] = lambda pairs: None,
 ) -> Ranking:
     """Measure every filter's correction priority, exactly.
 
@@ -140,52 +51,23 @@ def rank_filters(
         images: 10 a class in the paper.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.layers.find_layers``.
-        batch_size: bounds the memory: two outputs of a layer for so many images.
-        progress: called with the number of (image, filter) pairs done since its last call.
-
-    Raises:
-        DeepcorrectError: a layer runs more than once in a pass.
+        score: what the priority is the mean gain of.
+        memory: bytes that a pass may take; without it 80 MB, near what caches hold, or half of what is free on a GPU.
+        processes: those that share the work; each returns the whole ranking.
+        parts: a folder to keep every finished layer and level in, and to continue from.
+        progress: called with the number of pairs of a filter and an image done since its last call.
     """
-    device = device or torch.device("cpu")
-    for layer in layers:
-        require_one_use(layer)
-    model.eval()
-    example = next(batches(images, 1, device)).images
-    chain = find_chain(model, example)
-    tails = {layer.name: Tail(model, chain, layer.name) for layer in layers}
-    hits = {layer.name: torch.zeros(len(levels), layer.filters, dtype=torch.int64) for layer in layers}
-    plain = torch.zeros(len(levels), dtype=torch.int64)
-    for place, level in enumerate(levels):
-        for batch in batches(images, batch_size, device):
-            distorted = distortion.at(batch.images, level, batch.indices, seed)
-            distorted = distorted.contiguous(memory_format=torch.channels_last)
-            with autocast(device, precision):
-                plain[place] += _hits(model(distorted), batch.labels)
-                for name, tail in tails.items():
-                    hits[name][place] += _swap_each(tail, batch.images, distorted, batch.labels, progress)
-    count = len(images)
-    return Ranking(
-        distortion.name,
-        tuple(float(level) for level in levels),
-        count,
-        seed,
-        tuple((plain.double() / count).tolist()),
-        {name: tuple(((right - plain[:, None]).double().mean(0) / count).tolist()) for name, right in hits.items()},
-    )
+    processes = processes or Processes()
+    meter = GainMeter(
+        model, images, distortion, seed, device or torch.device("cpu"), precision, memory, processes, progress
+    )  # fmt: skip
+    return rank_parts(Parts(meter, parts), levels, layers=layers, score=score)
 
 
-def _swap_each(tail: Tail, clean: Tensor, distorted: Tensor, labels: Tensor, progress: Callable[[int], None]) -> Tensor:
-    """Right predictions with each filter's clean output in place, one filter at a time."""
-    wanted, held = tail.activations(clean), tail.activations(distorted)
-    hits = torch.zeros(held.shape[1], dtype=torch.int64)
-    for filter_ in range(held.shape[1]):
-        own = held[:, filter_].clone()
-        held[:, filter_] = wanted[:, filter_]
-        hits[filter_] = _hits(tail.finish(distorted, held), labels)
-        held[:, filter_] = own
-        progress(len(labels))
-    return hits
-
-
-def _hits(logits: Tensor, labels: Tensor) -> int:
-    return int((logits.argmax(1) == labels).sum())
+def rank_parts(parts: Parts, levels: Sequence[float], *, layers: Sequence[Layer], score: Score) -> Ranking:
+    """The exact ranking from what ``parts`` measure."""
+    found = {layer.name: [parts.measure(layer, level) for level in levels] for layer in layers}
+    gains = {name: torch.stack([part.each for part in measured]).double().mean(0) for name, measured in found.items()}
+    before = [part.before[SCORES.index("top1")].double().mean().item() for part in next(iter(found.values()))]
+    meter = parts.meter
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score)

@@ -18,7 +18,7 @@ from deepcorrect.correction import read_header
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_text, written_aside
 from deepcorrect.plots import plot_accuracy, plot_priority, plot_training
-from deepcorrect.priority import Ranking
+from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, Results, by_ladder, read_together
 
 matplotlib.use("Agg")
@@ -114,8 +114,15 @@ def _draw_priority(figures: Path, tag: str, run: _Saved) -> _Drawing:
     ranking = Ranking.load(run.folder / "ranking.json")
     plan = read_header(run.folder / "correction.safetensors")
     best = {layer: ranking.local(layer)[0] for layer in ranking.scores}
-    said = "; ".join(f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}" for layer, top in best.items())
-    title = f"Correction priority of every filter under {ranking.distortion} ({ranking.images} images a level)"
+    agreed = {layer: found.get(ranking.score) for layer, found in ranking.reliability.items()}
+    said = "; ".join(
+        f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}"
+        + (f", reliability {agreed[layer]:.2f}" if agreed.get(layer) is not None else "")
+        for layer, top in best.items()
+    )
+    title = (
+        f"Correction priority of every filter under {ranking.distortion} ({ranking.method}, {ranking.images} images a level)"
+    )
     return _draw(
         figures,
         f"priority-{tag}-{run.folder.name}",

@@ -3,6 +3,7 @@
 ====================================  ============================================================================
 ``config.json``                       command and settings; a folder is continued only with the same ones
 ``baseline.json``                     the network as it was, measured
+``parts/``                            layers and levels of an unfinished ranking
 ``ranking.json``                      correction priorities
 ``checkpoint.pt``                     training state after the last finished epoch
 ``metrics.json``                      training loss and validation accuracy of every epoch

@@ -49,6 +49,13 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if device.type == "cpu" and native() else "fp32"
 
 
+def pass_memory(device: torch.device) -> int:
+    """Bytes that a pass of a ranking may take without being told: half of what a GPU has free, else near what caches hold."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return 80_000_000
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
     """bf16 autocast, or nothing for fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -25,6 +25,7 @@ class Use(IntEnum):
     ORDER = 4
     STEP = 5
     DRAW = 6
+    HALVES = 7
 
 
 def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -48,33 +48,38 @@ def assess(
 def rank(
     model: o.Model,
     common: o.Common,
+    ranked: o.Ranked,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "all",
-    images: o.Images = 1000,
+    share: o.Share = "0.5",
     out: o.Out = None,
 ) -> None:
-    """Which filters: the correction priority of every filter, exactly (Algorithm 1).
+    """Which filters: the correction priority of every filter (Algorithm 1). Under accelerate launch, processes share the work.
 
     Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
     from deepcorrect.console import show_ranking
+    from deepcorrect.rank import rank as rank_job
+    from deepcorrect.ranking import count_of_share
 
-    with context.open_job(model, common) as job:
+    options = context.ranking_options(ranked)
+    with context.open_job(model, common, many=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         chosen = context.pick_convolutions(job, layers)
-        names = [layer.name for layer in chosen]
-        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "images": images}
+        shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
+        settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
         context.open_run(job, out, "rank", settings)
-        ranking = pipeline.rank(job, kind, steps, chosen, images=images)
+        ranking = rank_job(job, kind, steps, chosen, options, shares)
         if job.run is not None:
             job.run.finish([], job.device)
+    if not job.processes.first:
+        return
     if common.as_json:
         print(json.dumps(ranking.as_json()))
     else:
-        show_ranking(ranking)
+        show_ranking(ranking, {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in chosen})
 
 
 @app.command()
@@ -83,6 +88,7 @@ def correct(
     model: o.Model,
     common: o.Common,
     training: o.Training,
+    ranked: o.Ranked,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
@@ -91,7 +97,6 @@ def correct(
     unit: o.Unit = "cifar",
     no_bn: o.NoBatchNorm = False,
     retrain_last: o.RetrainLast = 0,
-    images: o.Images = 1000,
     ranked_by: o.RankedBy = None,
     out: o.Out = None,
 ) -> None:
@@ -110,7 +115,7 @@ def correct(
             layers=tuple(layer.name for layer in chosen),
             shares=context.shares_of(share, chosen),
             ranking="local" if ranking is o.RankingScope.local else "global",
-            images=images,
+            ranked=context.ranking_options(ranked),
             unit=unit,
             batch_norm=not no_bn,
             retrained=context.last_layers(job, retrain_last),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from deepcorrect.cli.options import Common, Training
+from deepcorrect.cli.options import Common, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import load_dataset
@@ -18,7 +18,10 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.layers import Layer, convolutions, pick
 from deepcorrect.models import load_model
-from deepcorrect.priority import Ranking
+from deepcorrect.parallel import Processes
+from deepcorrect.progress import Silent
+from deepcorrect.rank import RankingOptions
+from deepcorrect.ranking import Ranking
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
@@ -26,25 +29,37 @@ from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
 
 
 @contextmanager
-def open_job(model: str, common: Common) -> Iterator[Job]:
-    """A network with its data, and progress bars as long as it is worked on."""
+def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]:
+    """A network with its data, and progress bars as long as it is worked on.
+
+    Raises:
+        DeepcorrectError: several processes were launched for a command that ``many`` cannot share.
+    """
     keep_memory()
-    device = resolve_device(common.device)
+    processes = Processes.launched(common.device)
+    if processes.count > 1 and not many:
+        raise DeepcorrectError(f"{processes.count} processes were launched; only rank shares its work among several")
+    device = processes.device or resolve_device(common.device)
     data = load_dataset(common.data, root=common.root, size=common.size, grey=common.grey, skip_bad=common.skip_bad, warn=tell)
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
     precision = resolve_precision(common.precision.value, device)
-    with Bars() as bars:
+    with Bars() if processes.first else nullcontext(Silent()) as reporter:
         try:
-            yield Job(network, data, device, precision, common.seed, None, bars)
+            yield Job(network, data, device, precision, common.seed, None, reporter, processes)
         except KeyboardInterrupt:
             tell("interrupted; the same command with the same --out continues")
             raise
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:
-    """Give the job its run folder, if there is one to be; the records, if that run is finished already."""
+    """Give the job its run folder, if there is one to be; the records, if that run is finished already.
+
+    Of several processes the first alone has the folder.
+    """
+    if not job.processes.first:
+        return None
     if out is None:
         if command in ("correct", "finetune", "train-baseline"):
             tell("without --out nothing is kept but what is printed")
@@ -87,6 +102,19 @@ def recipe_for(task: Task, training: Training, common: Common) -> Recipe:
     precision = None if common.precision.value == "auto" else common.precision.value
     changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
     return get_recipe(training.recipe, task, **changes, precision=precision)
+
+
+def ranking_options(ranked: Ranked) -> RankingOptions:
+    """How the options say to rank."""
+    return RankingOptions(
+        images=ranked.images,
+        method=ranked.method.value,
+        score=ranked.score.value if ranked.score else None,
+        steps=ranked.steps,
+        verify=ranked.verify,
+        block=ranked.block,
+        memory=int(ranked.memory * 1e9) if ranked.memory else None,
+    )
 
 
 def read_ranking(place: Path | None) -> Ranking | None:

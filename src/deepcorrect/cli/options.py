@@ -28,6 +28,22 @@ class RankingScope(StrEnum):
     all_layers = "global"
 
 
+class Method(StrEnum):
+    """How priorities are found."""
+
+    exact = "exact"
+    attribution = "attribution"
+    joint = "joint"
+
+
+class Score(StrEnum):
+    """What a filter's swap is to gain."""
+
+    top1 = "top1"
+    probability = "probability"
+    margin = "margin"
+
+
 NETWORK = "A shipped name (allcnn-cifar100), a run folder of train-baseline, file.py:factory, or allcnn, alexnet, smallcnn."
 
 Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
@@ -43,7 +59,6 @@ Levels = Annotated[
     typer.Option("--levels", help="Severities (0.5,1,2) or a ladder: cifar, imagenet, digits. Default: the data's."),
 ]
 Layers = Annotated[str, typer.Option("--layers", help="How many from the input on, names (conv1,conv3), or all.")]
-Images = Annotated[int, typer.Option("--images", min=1, help="Images to rank on, drawn evenly over the classes.")]
 Share = Annotated[str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")]
 Scope = Annotated[RankingScope, typer.Option("--ranking", help="Choose in each layer by itself, or among all.")]
 Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units: cifar, wide, lite or bottleneck.")]
@@ -78,6 +93,24 @@ class Common:
         ),
     ] = Precision.auto
     as_json: Json = False
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How every command that ranks can be told to do so."""
+
+    images: Annotated[int, typer.Option("--images", min=1, help="Images to rank on, drawn evenly over the classes.")] = 1000
+    method: Annotated[
+        Method,
+        typer.Option("--method", help="Every swap measured, estimated from gradients, or chosen with those before swapped."),
+    ] = Method.exact
+    score: Annotated[
+        Score | None, typer.Option("--score", help="What is to be gained. Default: top1 if exact, else probability.")
+    ] = None
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of attribution: gradients from distorted to clean.")] = 1
+    verify: Annotated[int, typer.Option("--verify", min=0, help="Of attribution: filters around the cut to measure.")] = 0
+    block: Annotated[int, typer.Option("--block", min=1, help="Of joint: filters that are chosen at once.")] = 8
+    memory: Annotated[float | None, typer.Option("--memory", min=0.001, help="Of a pass, in GB.")] = None
 
 
 @dataclass(frozen=True)

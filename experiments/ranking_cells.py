@@ -1,0 +1,126 @@
+"""The work of the cells on rankings: do they agree, and what does each choice of filters bring?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from deepcorrect.attribution import attribute_filters
+from deepcorrect.distortions import Distortion
+from deepcorrect.gains import GainMeter
+from deepcorrect.ideal import evaluate_ideal
+from deepcorrect.job import Job
+from deepcorrect.joint import rank_jointly
+from deepcorrect.layers import Layer, named
+from deepcorrect.parts import Parts
+from deepcorrect.ranking import SCORES, Score, count_of_share
+from deepcorrect.reliability import summarize
+from deepcorrect.seeding import Use, generator
+from experiments.grid import CHOSEN_SHARES, AgreementCell, ChoiceCell
+
+IMAGES = 500
+"""Validation images: two halves, on each of which filters are ranked."""
+COUNTS = (25, 50, 100, 250)
+PAIRS = 20
+TEST_IMAGES = 2000
+RANDOM_DRAWS = 3
+ESTIMATES: tuple[tuple[str, Score, int], ...] = (
+    ("probability, 1 step", "probability", 1),
+    ("probability, 4 steps", "probability", 4),
+    ("margin, 1 step", "margin", 1),
+    ("margin, 4 steps", "margin", 4),
+)
+
+
+def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...]) -> dict[str, Any]:
+    """Spearman correlations of exact rankings on disjoint images, and of estimates with exact ones on the same images."""
+    assert job.run is not None
+    parts = Parts(meter, job.run.file("parts"))
+    job.reporter.stage(f"rank {layer.name}", layer.filters * len(levels) * len(meter.images))
+    gains = torch.stack([parts.measure(layer, level).each for level in levels]).double().mean(0)
+    first, second = gains[:, :, 0::2], gains[:, :, 1::2]
+    exact = {score: summarize("", levels, 0, (), {layer.name: first}, score) for score in SCORES}
+    estimates = {}
+    half = replace(meter, images=meter.images.take(torch.arange(0, len(meter.images), 2)))
+    for name, score, steps in ESTIMATES:
+        found = attribute_filters(half, levels, layers=[layer], score=score, steps=steps)
+        estimates[name] = torch.tensor(found.scores[layer.name])
+    return {
+        "images": first.shape[2],
+        "reliability": {
+            score: {str(count): _reliability(each, count, job.seed) for count in COUNTS}
+            for score, each in zip(SCORES, gains, strict=True)
+        },
+        "agreement": {
+            score: {"other images": _compared(mine.mean(1), other.mean(1))}
+            | {name: _compared(mine.mean(1), estimated) for name, estimated in estimates.items()}
+            for score, mine, other in zip(SCORES, first, second, strict=True)
+        },
+        "orders": {score: ranking.local(layer.name) for score, ranking in exact.items()}
+        | {name: estimated.argsort(descending=True, stable=True).tolist() for name, estimated in estimates.items()},
+    }
+
+
+def choices(
+    job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...], orders: dict[str, list[int]]
+) -> dict[str, Any]:
+    """Ideal correction on test images with shares of a layer chosen by several orders, together, and at random."""
+    assert job.run is not None
+    counts = [count_of_share(share, layer.filters, layer.name) for share in CHOSEN_SHARES]
+    block = layer.filters // 12
+    pairs = layer.filters * len(levels) * len(meter.images)
+    job.reporter.stage(f"choose filters of {layer.name}", -(-counts[-1] // block) * pairs)
+    parts = Parts(meter, job.run.file("parts"))
+    together = rank_jointly(parts, levels, layers=[layer], counts={layer.name: counts[-1]}, block=block)
+    orders = {**orders, "joint": list(together.local(layer.name))}
+    for draw in range(RANDOM_DRAWS):
+        orders[f"random, draw {draw}"] = torch.randperm(layer.filters, generator=generator(job.seed, Use.DRAW, draw)).tolist()
+    chosen = [order[:count] for order in orders.values() for count in counts]
+    images = job.data.test.balanced(TEST_IMAGES, job.seed)
+    job.reporter.stage(f"ideal correction of {layer.name}", len(levels) * len(chosen) * len(images))
+    found = evaluate_ideal(
+        job.model, images, meter.distortion, levels, named(job.layers, layer.name), chosen,
+        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+    )  # fmt: skip
+    rows = [found[start:stop] for start, stop in pairwise(range(0, len(found) + 1, len(counts)))]
+    return {
+        "images": len(meter.images),
+        "test_images": len(images),
+        "shares": CHOSEN_SHARES,
+        "filters": counts,
+        "order": together.local(layer.name),
+        "top1": dict(zip(orders, rows, strict=True)),
+    }
+
+
+def _reliability(gains: Tensor, count: int, seed: int) -> float | None:
+    """Mean rank correlation of rankings on two disjoint sets of ``count`` images each."""
+    found = []
+    for pair in range(PAIRS):
+        order = torch.randperm(gains.shape[1], generator=generator(seed, Use.HALVES, pair))
+        first, second = gains[:, order[:count]].mean(1), gains[:, order[count : 2 * count]].mean(1)
+        if first.min() < first.max() and second.min() < second.max():
+            found.append(float(spearmanr(first, second).statistic))
+    return sum(found) / len(found) if found else None
+
+
+def _compared(exact: Tensor, other: Tensor) -> dict[str, float]:
+    """Rank correlation, and the share of the better half that two rankings have in common."""
+    half = len(exact) // 2
+    best = [set(values.argsort(descending=True, stable=True)[:half].tolist()) for values in (exact, other)]
+    return {"spearman": float(spearmanr(exact, other).statistic), "overlap": len(best[0] & best[1]) / half}
+
+
+def meter_of(job: Job, cell: AgreementCell | ChoiceCell, distortion: Distortion) -> GainMeter:
+    """On all images for agreement, on the first half of them for a choice."""
+    images = job.data.validation.balanced(IMAGES, job.seed)
+    if isinstance(cell, ChoiceCell):
+        images = images.take(torch.arange(0, len(images), 2))
+    return GainMeter(
+        job.model, images, distortion, job.seed, job.device, job.precision, progress=job.reporter.advance
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""Tables on rankings: how far they agree, and what each way of choosing brings."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from deepcorrect.files import read_json
+from deepcorrect.ranking import SCORES
+from experiments.cells import result_file
+from experiments.grid import DISTORTIONS, RANKED_LAYERS, AgreementCell, ChoiceCell
+from experiments.markdown import titled
+
+ESTIMATE = "probability, 1 step"
+
+
+def agreement_tables() -> str:
+    """Reliability by score and number of images, and the estimate beside an exact ranking on other images."""
+    cells = list(_finished(AgreementCell))
+    if not cells:
+        return ""
+    counts = list(next(iter(cells[0][1]["reliability"].values())))
+    reliable = [
+        [name, *(_number(content["reliability"][score][count]) for score in SCORES for count in counts)]
+        for name, content in cells
+    ]
+    headings = ["Layer", *(f"{score}, {count}" for score in SCORES for count in counts)]
+    text = titled("Reliability: Spearman correlation of exact rankings on disjoint images", headings, reliable)
+    rows = []
+    for name, content in cells:
+        row = [name]
+        for score in ("top1", "probability"):
+            found = content["agreement"][score]
+            for measure in ("spearman", "overlap"):
+                row += [_number(found["other images"][measure]), _number(found[ESTIMATE][measure])]
+        rows.append(row)
+    headings = ["Layer"]
+    for score in ("top1", "probability"):
+        for measure in ("Spearman", "overlap of halves"):
+            headings += [f"{score}, {measure}: other images", "estimate"]
+    title = f"Attribution: agreement with the exact ranking on the same {cells[0][1]['images']} images"
+    return f"{text}\n\n{titled(title, headings, rows)}"
+
+
+def choice_table() -> str:
+    """Ideal correction of shares of a layer that were chosen in several ways."""
+    rows = []
+    ways: list[str] = []
+    for name, content in _finished(ChoiceCell):
+        means = {way: [statistics.mean(levels) for levels in shares] for way, shares in content["top1"].items()}
+        draws = [shares for way, shares in means.items() if way.startswith("random")]
+        random = [statistics.mean(values) for values in zip(*draws, strict=True)]
+        ways = [way for way in means if not way.startswith("random")]
+        for place, (share, count) in enumerate(zip(content["shares"], content["filters"], strict=True)):
+            best = max(means[way][place] for way in ways)
+            values = [
+                f"**{means[way][place]:.4f}**" if means[way][place] == best else f"{means[way][place]:.4f}" for way in ways
+            ]
+            rows.append([f"{name}, {count} filters ({share:.0%})", *values, f"{random[place]:.4f}"])
+    if not rows:
+        return ""
+    title = f"Choosing filters: ideal correction on {content['test_images']:,} test images, mean of six levels"
+    return titled(title, ["Layer", *ways, "random (mean of three)"], rows)
+
+
+def _finished(kind: type[AgreementCell] | type[ChoiceCell]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for distortion in DISTORTIONS:
+        for layer in RANKED_LAYERS:
+            file = result_file(kind(distortion, layer))
+            if file.exists():
+                yield f"{distortion}, {layer}", read_json(file)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -1,0 +1,130 @@
+"""Correction priority estimated from gradients: all filters of all layers in a few passes (attribution patching).
+
+To first order, swapping a filter's output h for its clean value h' gains
+
+    grad_h f(h) . (h' - h)
+
+of a smooth score f, the true class's probability or margin. One backward pass gives the gradients of all filters at once. With
+several steps the gradient is averaged along the way from h to h' (integrated gradients), a layer at a time, which accounts for
+curvature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.fusion import fuse
+from deepcorrect.gains import IMAGES_A_BATCH, GainMeter, scores_of
+from deepcorrect.graph import Graph
+from deepcorrect.graph_swap import GraphBatch, GraphSwap
+from deepcorrect.layers import Layer
+from deepcorrect.loading import Batch
+from deepcorrect.ranking import SCORES, Ranking, Score
+from deepcorrect.reliability import summarize
+from deepcorrect.runtime import autocast
+
+NO_GRADIENT = "--score top1: has no gradient to estimate it by; use probability or margin"
+
+
+def attribute_filters(
+    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
+) -> Ranking:
+    """Estimate every filter's correction priority.
+
+    Args:
+        meter: the network, its images and their distortion.
+        levels: severities above 0.
+        layers: those to rank, of ``deepcorrect.layers.find_layers``.
+        score: ``probability`` or ``margin``; top-1 has no gradient.
+        steps: gradients between the distorted and the clean values; the only one of one step is taken at the distorted.
+
+    Raises:
+        DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
+    """
+    if score == "top1":
+        raise DeepcorrectError(NO_GRADIENT)
+    count, processes = len(meter.images), meter.processes
+    swaps = {layer.name: _swap(meter, layer) for layer in layers}
+    gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
+    before = torch.zeros(len(levels), count)
+    estimated = torch.zeros(sum(layer.filters for layer in layers), count)
+    for place, level in enumerate(levels):
+        for start in processes.mine(range(0, count, IMAGES_A_BATCH)):
+            part = slice(start, start + IMAGES_A_BATCH)
+            clean, distorted = meter.load(part, level)
+            with autocast(meter.device, meter.precision):
+                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps)
+            before[place, part] = right.cpu()
+            estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
+            meter.progress(estimated[:, part].numel() * processes.count)
+    estimated, before = processes.total(estimated), processes.total(before)
+    for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
+        gains[name][SCORES.index(score)] = each
+    return summarize(meter.distortion.name, levels, meter.seed, before.double().mean(1).tolist(), gains, score, "attribution")
+
+
+def _swap(meter: GainMeter, layer: Layer) -> GraphSwap:
+    swap = meter.swap(layer)
+    if not isinstance(swap, GraphSwap):
+        raise DeepcorrectError(f"--method attribution: torch.export does not capture layer {layer.name}; use --method exact")
+    return swap
+
+
+def _attribute(
+    graph: Graph | None, swaps: Mapping[str, GraphSwap], clean: Batch, distorted: Tensor, score: Score, steps: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Which images are right without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer."""
+    assert graph is not None
+    sites = [site for swap in swaps.values() for site in swap.sites]
+    kept = {node for swap in swaps.values() for node in swap.kept}
+    with torch.no_grad():
+        nodes, fused = fuse(graph, graph.before(sites, without=[graph.images]), unfused=sites)
+        wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
+    held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
+    nobody = torch.zeros(0, dtype=torch.int64, device=distorted.device)
+    found = {}
+    with torch.no_grad():
+        for name, swap in swaps.items():
+            moves = GraphBatch(swap, wanted, held, nobody).moves
+            found[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
+            for step in range(steps):
+                if steps > 1:
+                    part = (step + 0.5) / steps
+                    moved = {node: move * part for node, move in moves.items()}
+                    _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, moved)
+                for node, move in moves.items():
+                    found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
+    right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
+    return right, {name: gains.T for name, gains in found.items()}
+
+
+def _gradients(
+    graph: Graph,
+    images: Tensor,
+    labels: Tensor,
+    kept: set[Node],
+    score: Score,
+    moved: Mapping[Node, Tensor] | None = None,
+) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
+    """The values of some nodes, and the gradient of every image's score by them, with some moved by so much."""
+
+    def move(node: Node, value: Any) -> Any:
+        return value + moved[node] if moved and node in moved else value
+
+    with torch.enable_grad():
+        start = images.detach().clone().requires_grad_()
+        values = graph.run(graph.nodes, {graph.images: start}, {*kept, graph.logits}, replace=move)
+        logits = values[graph.logits].float()
+        reached = scores_of(logits, labels)[SCORES.index(score)]
+        by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
+        found = torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
+    gradients = {
+        node: torch.zeros_like(values[node]) if gradient is None else gradient for node, gradient in zip(by, found, strict=True)
+    }
+    return {node: value.detach() for node, value in values.items()} | {graph.images: images}, gradients

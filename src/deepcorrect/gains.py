@@ -1,0 +1,130 @@
+"""What the swap of each filter gains, image by image: the passes behind exact priorities, joint choice and verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions import Distortion
+from deepcorrect.graph import Graph, capture
+from deepcorrect.layers import Layer
+from deepcorrect.loading import Batch, batches
+from deepcorrect.parallel import Processes
+from deepcorrect.ranking import SCORES
+from deepcorrect.runtime import Precision, autocast, pass_memory
+from deepcorrect.swapping import Swap, make_swap
+
+IMAGES_A_BATCH = 50
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Of one layer at one level.
+
+    Attributes:
+        before: (scores, N), each image's scores with nothing more swapped.
+        each: (scores, filters, N), what each filter's swap adds.
+    """
+
+    before: Tensor
+    each: Tensor
+
+
+@dataclass
+class GainMeter:
+    """Measures gains of a network on some images.
+
+    Attributes:
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is put into eval mode.
+        memory: bytes that a pass may take; the device's default without it.
+        processes: those that share the images among them; each gets the whole result.
+        progress: called with the number of pairs of a filter and an image done since its last call.
+    """
+
+    model: nn.Module
+    images: ImageSet
+    distortion: Distortion
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "fp32"
+    memory: int | None = None
+    processes: Processes = field(default_factory=Processes)
+    progress: Callable[[int], None] = lambda pairs: None
+
+    def __post_init__(self) -> None:
+        self.model.eval()
+        self._swaps: dict[str, Swap] = {}
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The network captured, if it can be."""
+        example = next(batches(self.images, 1, self.device)).images
+        with torch.inference_mode(False), torch.no_grad():
+            return capture(self.model, example.clone())
+
+    def swap(self, layer: Layer) -> Swap:
+        """What swaps a layer's filters."""
+        if layer.name not in self._swaps:
+            self._swaps[layer.name] = make_swap(self.model, self.graph, layer, self.images.images.shape[1:])
+        return self._swaps[layer.name]
+
+    @torch.inference_mode()
+    def measure(
+        self, layer: Layer, level: float, *, filters: Collection[int] | None = None, swapped: Sequence[int] = ()
+    ) -> Gains:
+        """Gains of a layer's ``filters`` (all of them without) at one level.
+
+        Args:
+            swapped: filters of the layer that are swapped already; they gain nothing more.
+        """
+        wanted = torch.zeros(layer.filters, dtype=torch.bool, device=self.device)
+        wanted[list(range(layer.filters) if filters is None else filters)] = True
+        wanted[list(swapped)] = False
+        before = torch.zeros(len(SCORES), len(self.images))
+        each = torch.zeros(len(SCORES), layer.filters, len(self.images))
+        for place in self.processes.mine(range(0, len(self.images), IMAGES_A_BATCH)):
+            part = slice(place, place + IMAGES_A_BATCH)
+            clean, distorted = self.load(part, level)
+            with autocast(self.device, self.precision):
+                before[:, part], each[:, :, part] = self._swap_each(layer, clean, distorted, wanted, swapped)
+        return Gains(self.processes.total(before), self.processes.total(each))
+
+    def load(self, part: slice, level: float) -> tuple[Batch, Tensor]:
+        """Some of the images clean, and distorted."""
+        (batch,) = batches(ImageSet(*(tensor[part] for tensor in vars(self.images).values())), IMAGES_A_BATCH, self.device)
+        distorted = self.distortion.at(batch.images, level, batch.indices, self.seed)
+        return batch, distorted.contiguous(memory_format=torch.channels_last)
+
+    def _swap_each(
+        self, layer: Layer, clean: Batch, distorted: Tensor, wanted: Tensor, swapped: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        swap = self.swap(layer)
+        batch = swap.prepare(clean.images, distorted, swapped)
+        labels = clean.labels
+        before = scores_of(batch.logits, labels)
+        gains = torch.zeros(len(SCORES), layer.filters, len(labels), device=self.device)
+        pairs = (batch.changes & wanted).T.nonzero()
+        self._advance(gains[0].numel() - len(pairs))
+        pairs_a_pass = max(1, int((self.memory or pass_memory(self.device)) / swap.bytes_a_pair))
+        for start in range(0, len(pairs), pairs_a_pass):
+            filters, images = pairs[start : start + pairs_a_pass].unbind(1)
+            gains[:, filters, images] = scores_of(batch.finish(filters, images), labels[images]) - before[:, images]
+            self._advance(len(filters))
+        return before.cpu(), gains.cpu()
+
+    def _advance(self, pairs: int) -> None:
+        """The other processes are about as far as this one."""
+        self.progress(pairs * self.processes.count)
+
+
+def scores_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Each of ``SCORES`` for each image, (scores, B)."""
+    own = logits.gather(1, labels[:, None])[:, 0]
+    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    probability = (own - logits.logsumexp(1)).exp()
+    return torch.stack([(logits.argmax(1) == labels).float(), probability, own - others])

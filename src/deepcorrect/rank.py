@@ -1,0 +1,100 @@
+"""The ranking of a job: which filters, by which method, kept in the run folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deepcorrect.attribution import NO_GRADIENT, attribute_filters
+from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.gains import GainMeter
+from deepcorrect.job import Job
+from deepcorrect.joint import rank_jointly
+from deepcorrect.layers import Layer
+from deepcorrect.parts import Parts
+from deepcorrect.priority import rank_parts
+from deepcorrect.ranking import Method, Ranking, Score, count_of_share
+from deepcorrect.verification import verify
+
+
+@dataclass(frozen=True)
+class RankingOptions:
+    """How filters are ranked.
+
+    Attributes:
+        images: how many validation images, drawn evenly over the classes.
+        method: measured, estimated from gradients, or chosen together.
+        score: what is to be gained. Without it, top-1 by exact priorities, the true class's probability by the others.
+        steps: of an estimate; see ``attribute_filters``.
+        verify: how many filters around the cut of an estimate are measured.
+        block: how many filters are chosen at once together.
+        memory: bytes that a pass may take; the device's default without it.
+
+    Raises:
+        DeepcorrectError: options that do not go together.
+    """
+
+    images: int = 1000
+    method: Method = "exact"
+    score: Score | None = None
+    steps: int = 1
+    verify: int = 0
+    block: int = 8
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.verify and self.method != "attribution":
+            raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
+        if self.method == "attribution" and self.by == "top1":
+            raise DeepcorrectError(NO_GRADIENT)
+
+    @property
+    def by(self) -> Score:
+        """The score that is ranked by."""
+        return self.score or ("top1" if self.method == "exact" else "probability")
+
+
+def rank(
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    layers: Sequence[Layer],
+    options: RankingOptions,
+    shares: Mapping[str, float],
+) -> Ranking:
+    """Rank filters on validation images, from the run folder if it has the ranking.
+
+    Args:
+        shares: of each layer's filters, those to be corrected: where a choice together ends, and what is verified.
+    """
+    saved = job.run.file("ranking.json") if job.run is not None else None
+    finished = job.processes.agreed(Ranking.load(saved) if saved and saved.exists() else None)
+    if finished is not None:
+        return finished
+    images = job.data.validation.balanced(options.images, job.seed)
+    counts = {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in layers}
+    filters = sum(layer.filters for layer in layers)
+    meter = GainMeter(
+        job.model, images, distortion, job.seed, job.device, job.precision, options.memory, job.processes, job.reporter.advance
+    )
+    folder = job.run.file("parts") if job.run is not None else None
+    parts = Parts(meter, folder)
+    if options.method == "attribution":
+        job.reporter.stage("estimate priorities", filters * len(levels) * len(images))
+        ranking = attribute_filters(meter, levels, layers=layers, score=options.by, steps=options.steps)
+        if options.verify:
+            job.reporter.stage("verify", len(layers) * options.verify * len(levels) * len(images))
+            ranking = verify(ranking, parts, levels, layers=layers, counts=counts, near=options.verify)
+    elif options.method == "joint":
+        blocks = sum(layer.filters * -(-counts[layer.name] // options.block) for layer in layers)
+        job.reporter.stage("choose filters together", blocks * len(levels) * len(images))
+        ranking = rank_jointly(parts, levels, layers=layers, counts=counts, block=options.block, score=options.by)
+    else:
+        job.reporter.stage("rank filters", filters * len(levels) * len(images))
+        ranking = rank_parts(parts, levels, layers=layers, score=options.by)
+    if saved and folder:
+        ranking.save(saved)
+        shutil.rmtree(folder)
+    return ranking

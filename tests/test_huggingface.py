@@ -1,0 +1,81 @@
+"""Exact gains on Hugging Face's image classifiers, built from small configurations, against swapping by hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.distortions import get_distortion
+from deepcorrect.gains import GainMeter, scores_of
+from deepcorrect.graph_swap import GraphSwap
+from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.loading import as_float
+from deepcorrect.patching import capture, patched
+from tests.conftest import labelled_by, random_images
+
+transformers = pytest.importorskip("transformers")
+NOISE = get_distortion("noise")
+LEVEL = 60.0
+
+
+class Logits(nn.Module):
+    """Answers as torch's own networks do."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images).logits
+        return logits
+
+
+def resnet() -> nn.Module:
+    shape = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 2], "layer_type": "bottleneck", "num_labels": 5}
+    return transformers.ResNetForImageClassification(transformers.ResNetConfig(**shape))  # type: ignore[no-any-return]
+
+
+def regnet() -> nn.Module:
+    shape = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "groups_width": 4, "num_labels": 5}
+    return transformers.RegNetForImageClassification(transformers.RegNetConfig(**shape))  # type: ignore[no-any-return]
+
+
+def mobilenet() -> nn.Module:
+    shape = {"depth_multiplier": 0.1, "min_depth": 4, "depth_divisible_by": 4, "num_labels": 5, "image_size": 32}
+    return transformers.MobileNetV2ForImageClassification(transformers.MobileNetV2Config(**shape))  # type: ignore[no-any-return]
+
+
+def convnext() -> nn.Module:
+    shape = {"hidden_sizes": [8, 12], "depths": [1, 1], "num_stages": 2, "num_labels": 5, "image_size": 32}
+    return transformers.ConvNextForImageClassification(transformers.ConvNextConfig(**shape))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("build", [resnet, regnet, mobilenet, convnext])
+@torch.no_grad()
+def test_gains_equal_those_of_a_hook_and_a_whole_pass(build: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = Logits(build()).train()
+    for _ in range(20):
+        model(torch.rand(16, 3, 32, 32))
+    images = labelled_by(model.eval(), random_images(12, size=32))
+    assert len(set(images.labels.tolist())) > 1
+    clean = as_float(images.images)
+    distorted = NOISE.at(clean, LEVEL, images.indices, 0)
+    before = scores_of(model(distorted), images.labels)
+    layers = convolutions(find_layers(model, clean[:1]))
+    meter = GainMeter(model, images, NOISE)
+    for layer in (*layers[:6], *layers[-2:]):
+        assert isinstance(meter.swap(layer), GraphSwap), layer.name
+        filters = sorted({0, layer.filters // 2, layer.filters - 1})
+        found = meter.measure(layer, LEVEL, filters=filters)
+        with capture(model, [layer.name]) as wanted:
+            model(clean)
+        assert torch.allclose(found.before, before, atol=1e-4)
+        for filter_ in filters:
+            with patched(model, layer.name, [filter_], wanted[layer.name][:, [filter_]]):
+                gain = scores_of(model(distorted), images.labels) - before
+            assert torch.allclose(found.each[1:, filter_], gain[1:], atol=1e-4), (layer.name, filter_)
+            assert found.each[0, filter_].sum() == gain[0].sum(), (layer.name, filter_)
