@@ -109,11 +109,15 @@ def _reliability(gains: Tensor, count: int, seed: int) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _compared(exact: Tensor, other: Tensor) -> dict[str, float]:
-    """Rank correlation, and the share of the better half that two rankings have in common."""
+def _compared(exact: Tensor, other: Tensor) -> dict[str, float | None]:
+    """Rank correlation (None where all filters are equal), and the share of the better halves that is common."""
     half = len(exact) // 2
     best = [set(values.argsort(descending=True, stable=True)[:half].tolist()) for values in (exact, other)]
-    return {"spearman": float(spearmanr(exact, other).statistic), "overlap": len(best[0] & best[1]) / half}
+    told_apart = all(values.min() < values.max() for values in (exact, other))
+    return {
+        "spearman": float(spearmanr(exact, other).statistic) if told_apart else None,
+        "overlap": len(best[0] & best[1]) / half,
+    }
 
 
 def meter_of(job: Job, cell: AgreementCell | ChoiceCell, distortion: Distortion) -> GainMeter:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from deepcorrect.cli import context
+from deepcorrect.cli.options import Common
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.parallel import Processes
 
@@ -22,9 +24,8 @@ def launch(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("method", ["exact", "attribution"])
-def test_two_processes_give_the_ranking_of_one_to_the_last_count(method: str, tmp_path: Path) -> None:
-    command = ("-m", "deepcorrect.cli", *RANK.split(), "--method", method, "--out")
+def test_two_processes_give_the_ranking_of_one_to_the_last_count(tmp_path: Path) -> None:
+    command = ("-m", "deepcorrect.cli", *RANK.split(), "--out")
     alone = launch(*command, tmp_path / "one")
     assert alone.returncode == 0, alone.stderr
     together = launch(*PAIR, *command, tmp_path / "two")
@@ -34,10 +35,13 @@ def test_two_processes_give_the_ranking_of_one_to_the_last_count(method: str, tm
     assert not (tmp_path / "two" / "parts").exists()
 
 
-def test_a_command_that_cannot_be_shared_says_so(tmp_path: Path) -> None:
-    found = launch(*PAIR, "-m", "deepcorrect.cli", "evaluate", "smallcnn", "--data", "digits", "--device", "cpu")
-    assert found.returncode != 0
-    assert "2 processes were launched; only rank shares its work" in found.stderr
+def test_a_command_that_cannot_be_shared_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Processes, "launched", lambda device: Processes(0, 2))
+    with (
+        pytest.raises(DeepcorrectError, match="2 processes were launched; only rank shares its work"),
+        context.open_job("smallcnn", Common(data="digits")),
+    ):
+        pass
 
 
 def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

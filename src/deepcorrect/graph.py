@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
@@ -155,15 +156,17 @@ def capture(model: nn.Module, example: Tensor) -> Graph | None:
     """
     images = torch.cat([example, example.flip(3), example.flip(2)])
     try:
-        program = export(model, (torch.cat([example, example]),), dynamic_shapes=({0: Dim("batch")},), strict=False)
-        graph = Graph(_fold(program.run_decompositions({}).module(check_guards=False)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, of its own parts
+            program = export(model, (torch.cat([example, example]),), dynamic_shapes=({0: Dim("batch")},), strict=False)
+            graph = Graph(_fold(program.run_decompositions({}).module(check_guards=False)))
         answer = graph.run(graph.nodes, {graph.images: images}, [graph.logits])[graph.logits]
     except Exception:  # export fails in many ways, each with an error of its own
         return None
     wanted = model(images)
     if not isinstance(wanted, Tensor) or wanted.shape != answer.shape:
         return None
-    return graph if torch.allclose(answer, wanted, rtol=1e-3, atol=1e-5 + 1e-3 * float(wanted.abs().max())) else None
+    return graph if torch.allclose(answer, wanted, rtol=1e-3, atol=1e-5 + 1e-3 * float(wanted.detach().abs().max())) else None
 
 
 def _fold(module: GraphModule) -> GraphModule:
