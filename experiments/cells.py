@@ -30,6 +30,7 @@ from deepcorrect.seeding import Use, generator
 from experiments.grid import (
     BASELINE,
     DISTORTIONS,
+    ORDERS,
     RANKED_LAYERS,
     AgreementCell,
     Baseline,
@@ -182,11 +183,23 @@ class Workshop:
         task: Task = "correct" if cell.network.filters else "finetune"
         recipe = get_recipe(cell.recipe, task)
         job = self._job(BASELINE, cell, recipe, cell.seed)
-        filters = choose(cell.network, saved_ranking(cell.distortion), cell.seed) if cell.network.filters else {}
+        filters = self._choose(cell)
         plan = Plan(distortion=cell.distortion, filters=filters, retrained=cell.network.retrained)
         distortion = get_distortion(cell.distortion)
         _, record = train_and_measure(job, cell.network.name, distortion, self._levels(distortion), plan, recipe, half=True)
         return {"filters": filters, **self._trained(job, [record])}
+
+    def _choose(self, cell: NetworkCell) -> dict[str, tuple[int, ...]]:
+        if not cell.network.filters:
+            return {}
+        if cell.network.choice not in ORDERS:
+            return choose(cell.network, saved_ranking(cell.distortion), cell.seed)
+        found = {}
+        for needed, count in zip(cell.needs, cell.network.filters, strict=True):
+            assert isinstance(needed, AgreementCell)
+            order = read_json(result_file(needed))["orders"][ORDERS[cell.network.choice]]
+            found[needed.layer] = tuple(sorted(order[:count]))
+        return found
 
     def _levels(self, distortion: Distortion) -> tuple[float, ...]:
         return distortion.levels(self.data.ladder)

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+Choice = Literal["local", "global", "least", "random", "top1", "probability", "attribution"]
+ORDERS: dict[Choice, str] = {"top1": "top1", "probability": "probability", "attribution": "probability, 1 step"}
+"""Choices of filters by rankings on the same images, and what ``AgreementCell`` calls their orders."""
 BASELINE = "allcnn-cifar100"
 DISTORTIONS = ("blur", "noise")
 LAYERS = tuple(f"conv{number}" for number in range(1, 10))
@@ -97,14 +100,15 @@ class Network:
         name: as in the paper, in lower case.
         filters: how many of each layer from the first on; none for Finetune-k.
         retrained: layers trained as a whole.
-        choice: which filters: those of highest priority in their layer, or over all layers, or of lowest priority, or any.
+        choice: which filters: those of highest priority in their layer, or over all layers, or of lowest priority, or any; or
+            the first of one of the orders of ``AgreementCell``.
         draw: which of several random choices.
     """
 
     name: str
     filters: tuple[int, ...] = ()
     retrained: tuple[str, ...] = ()
-    choice: Literal["local", "global", "least", "random"] = "local"
+    choice: Choice = "local"
     draw: int = 0
 
 
@@ -123,6 +127,8 @@ class NetworkCell:
 
     @property
     def needs(self) -> tuple[Cell, ...]:
+        if self.network.choice in ORDERS:
+            return tuple(AgreementCell(self.distortion, layer) for layer in LAYERS[: len(self.network.filters)])
         return (PriorityCell(self.distortion),) if self.network.filters else (Baseline(),)
 
 
@@ -134,9 +140,9 @@ def finetune(layers: int) -> Network:
     return Network(f"finetune-{layers}", retrained=LAYERS[:layers])
 
 
-def deepcorr(layers: int, *, retrained: bool = False, choice: Literal["local", "global"] = "local") -> Network:
+def deepcorr(layers: int, *, retrained: bool = False, choice: Choice = "local") -> Network:
     """Deepcorr-k or Deepcorr-kc: 50 of 96 and 100 of 192 filters, which gives the paper's parameter counts."""
-    name = f"deepcorr-{layers}{'c' if retrained else ''}{'-global' if choice == 'global' else ''}"
+    name = f"deepcorr-{layers}{'c' if retrained else ''}{'' if choice == 'local' else f'-{choice}'}"
     counts = tuple(50 if filters == 96 else 100 for filters in FILTERS[:layers])
     return Network(name, counts, LAYERS[-3:] if retrained else (), choice)
 
@@ -168,6 +174,7 @@ FIGURE9 = (
     first_layer(48, "least"),
     *(first_layer(count, "random", draw) for draw in range(DRAWS) for count in COUNTS),
 )
+BY_ORDER = tuple(deepcorr(3, choice=choice) for choice in ORDERS)
 CHOSEN_SHARES = (0.1, 0.25, 0.5)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 TRAINED: dict[str, tuple[tuple[str, ...], tuple[Network, ...]]] = {
@@ -175,12 +182,25 @@ TRAINED: dict[str, tuple[tuple[str, ...], tuple[Network, ...]]] = {
     "table3": (("blur",), NETWORKS),
     "table4": (("noise",), NETWORKS),
     "table5": (DISTORTIONS, TABLE5),
+    "trained-choice": (DISTORTIONS, BY_ORDER),
     "figure9": (DISTORTIONS, FIGURE9),
     "table6": (DISTORTIONS, FIGURE9),
 }
 IDEAL: dict[str, tuple[str, ...]] = {"figure4": LAYERS[:1], "figure5": LAYERS[:5]}
 RANKINGS: dict[str, type[AgreementCell] | type[ChoiceCell]] = {"agreement": AgreementCell, "choice": ChoiceCell}
-ORDER = ("shipped", "table3", "table4", "figure4", "figure5", "table5", "agreement", "choice", "figure9", "table6")
+ORDER = (
+    "shipped",
+    "table3",
+    "table4",
+    "figure4",
+    "figure5",
+    "table5",
+    "agreement",
+    "trained-choice",
+    "choice",
+    "figure9",
+    "table6",
+)
 """What the cells are worked off by, the most telling first."""
 
 

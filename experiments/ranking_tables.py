@@ -9,7 +9,8 @@ from typing import Any
 from deepcorrect.files import read_json
 from deepcorrect.ranking import SCORES
 from experiments.cells import result_file
-from experiments.grid import DISTORTIONS, RANKED_LAYERS, AgreementCell, ChoiceCell
+from experiments.finished import recipes, saved
+from experiments.grid import BY_ORDER, DISTORTIONS, RANKED_LAYERS, AgreementCell, ChoiceCell
 from experiments.markdown import titled
 
 ESTIMATE = "probability, 1 step"
@@ -62,6 +63,21 @@ def choice_table() -> str:
         return ""
     title = f"Choosing filters: ideal correction on {content['test_images']:,} test images, mean of six levels"
     return titled(title, ["Layer", *ways, "random (mean of three)"], rows)
+
+
+def trained_table() -> str:
+    """Deepcorr-3 with filters chosen by several rankings on the same images."""
+    rows = []
+    for recipe in recipes():
+        for distortion in DISTORTIONS:
+            for network in BY_ORDER:
+                for record in saved(network, distortion, recipe):
+                    levels = [f"{value:.4f}" for value in record.top1]
+                    rows.append([f"{distortion}, {network.choice}, {recipe}", *levels, f"{record.mean_top1:.4f}"])
+    if not rows:
+        return ""
+    headings = ["Chosen by", "clean", *(f"level {number}" for number in range(1, 7)), "Avg"]
+    return titled("Deepcorr-3 with filters chosen by rankings on the same 250 images", headings, rows)
 
 
 def _finished(kind: type[AgreementCell] | type[ChoiceCell]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -30,7 +30,7 @@ from experiments.grid import (
     first_layer,
 )
 from experiments.markdown import titled
-from experiments.ranking_tables import agreement_tables, choice_table
+from experiments.ranking_tables import agreement_tables, choice_table, trained_table
 
 PAGE = HERE.parent / "docs" / "results.md"
 PICTURES = PAGE.parent / "figures"
@@ -61,6 +61,7 @@ def page() -> str:
         _ideal("figure5"),
         agreement_tables(),
         choice_table(),
+        trained_table(),
         _figure9(),
         _table6(paper["table6"]),
         _origins(),

@@ -12,6 +12,7 @@ from experiments import cifar100, finished, ranking_cells, ranking_tables, table
 from experiments.cells import Workshop as RealWorkshop
 from experiments.cells import choose, result_file
 from experiments.grid import (
+    BY_ORDER,
     COUNTS,
     DISTORTIONS,
     NETWORKS,
@@ -46,7 +47,7 @@ def test_the_grid_holds_every_cell_once_and_after_those_it_needs() -> None:
     for place, cell in enumerate(found):
         assert set(cell.needs) <= set(found[:place])
     trained = [cell for cell in found if isinstance(cell, NetworkCell)]
-    one_seed = len(NETWORKS) + 1 + 11 * len(COUNTS) + 1
+    one_seed = len(NETWORKS) + 1 + len(BY_ORDER) + 11 * len(COUNTS) + 1
     assert len(trained) == 2 * len(DISTORTIONS) * one_seed
     assert all(cell.seed == 0 for cell in trained[: len(trained) // 2])
 
