@@ -15,6 +15,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
 from deepcorrect.rank import RankingOptions
+from deepcorrect.ranking import Ranking
 from deepcorrect.recipes import get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Run, by_ladder, read_results, read_together
@@ -28,7 +29,7 @@ def runs(digits: Dataset, small: nn.Module, tmp_path: Path) -> list[Path]:
     """A correction and a fine-tuning of the same network, both saved."""
     folders = [tmp_path / "correct", tmp_path / "finetune"]
     job = Job(small, digits, run=Run(folders[0], "correct", {"network": "small"}))
-    options = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), ranked=RankingOptions(images=20))
+    options = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), ranked=RankingOptions(images=20, score="margin"))
     recipe = {"epochs": 2, "batch_size": 64, "precision": "fp32"}
     correction, records = correct(job, NOISE, LEVELS, options, get_recipe("fast", "correct", **recipe))
     assert job.run is not None
@@ -50,6 +51,9 @@ def test_the_page_is_self_contained_and_shows_what_was_saved(runs: list[Path], t
             assert f"<td>{record.name}</td>" in page
             assert f"{record.mean_top1:.4f}" in page
             assert f"{record.trainable_parameters:,}" in page
+    ranking = Ranking.load(runs[0] / "ranking.json")
+    for layer, found in ranking.reliability.items():
+        assert f"{layer} {found['margin']:.2f}" in page
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) > 20
     assert all(re.search(r'alt="[^"]+"', image) for image in images)

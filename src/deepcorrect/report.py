@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class _Drawing:
     title: str
     alternative: str
     png: str
+    note: str
 
 
 def build_report(folders: Sequence[Path], output: Path) -> Path:
@@ -114,22 +116,32 @@ def _draw_priority(figures: Path, tag: str, run: _Saved) -> _Drawing:
     ranking = Ranking.load(run.folder / "ranking.json")
     plan = read_header(run.folder / "correction.safetensors")
     best = {layer: ranking.local(layer)[0] for layer in ranking.scores}
-    agreed = {layer: found.get(ranking.score) for layer, found in ranking.reliability.items()}
-    said = "; ".join(
-        f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}"
-        + (f", reliability {agreed[layer]:.2f}" if agreed.get(layer) is not None else "")
-        for layer, top in best.items()
-    )
-    title = (
-        f"Correction priority of every filter under {ranking.distortion} ({ranking.method}, {ranking.images} images a level)"
-    )
+    said = "; ".join(f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}" for layer, top in best.items())
+    title = f"Correction priority of every filter under {ranking.distortion} ({ranking.images} images a level)"
     return _draw(
         figures,
         f"priority-{tag}-{run.folder.name}",
         title,
         said,
         lambda axes: plot_priority(axes, ranking.scores, plan.filters),
+        note=_trust(ranking, {layer: len(filters) for layer, filters in plan.filters.items()}),
     )
+
+
+def _trust(ranking: Ranking, counts: Mapping[str, int]) -> str:
+    """How far a ranking is to be trusted, where that was measured."""
+    reliable = [f"{layer} {found[ranking.score]:.2f}" for layer, found in ranking.reliability.items() if ranking.score in found]
+    needed = {layer: ranking.images_to_separate(layer, count) for layer, count in counts.items()}
+    separated = [f"{layer} {images:,.0f}" for layer, images in needed.items() if math.isfinite(images)]
+    parts = []
+    if reliable:
+        parts.append(f"Rank correlation to be expected of a ranking on as many other images: {', '.join(reliable)}.")
+    if separated:
+        parts.append(
+            "Images a level that would put two standard errors between the last corrected filter and the next: "
+            f"{', '.join(separated)}."
+        )
+    return " ".join(parts)
 
 
 def _validation_curve(run: _Saved) -> list[float]:
@@ -141,7 +153,7 @@ def _said(records: Sequence[Record]) -> str:
     return "; ".join(f"{record.name} falls from {record.top1[0]:.3f} to {record.top1[-1]:.3f}" for record in records)
 
 
-def _draw(folder: Path, name: str, title: str, alternative: str, plot: Callable[[Axes], Axes]) -> _Drawing:
+def _draw(folder: Path, name: str, title: str, alternative: str, plot: Callable[[Axes], Axes], *, note: str = "") -> _Drawing:
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     plot(figure.subplots())
     buffer = io.BytesIO()
@@ -149,4 +161,4 @@ def _draw(folder: Path, name: str, title: str, alternative: str, plot: Callable[
     for suffix in ("png", "svg"):
         with written_aside(folder / f"{name}.{suffix}") as partial:
             figure.savefig(partial, format=suffix, dpi=150)
-    return _Drawing(title, alternative, base64.b64encode(buffer.getvalue()).decode())
+    return _Drawing(title, alternative, base64.b64encode(buffer.getvalue()).decode(), note)
