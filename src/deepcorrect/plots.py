@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -49,10 +50,10 @@ def plot_levels(
     return axes
 
 
-def plot_priority(axes: Axes, scores: Mapping[str, Sequence[float]], chosen: Mapping[str, Sequence[int]]) -> Axes:
-    """Correction priorities of each layer in descending order; corrected filters are marked."""
-    for place, (layer, values) in enumerate(scores.items()):
-        order = np.argsort(-np.asarray(values), kind="stable")
+def plot_priority(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[int]]) -> Axes:
+    """Correction priorities of each layer in the order of the ranking; corrected filters are marked."""
+    for place, (layer, values) in enumerate(ranking.scores.items()):
+        order = np.asarray(ranking.local(layer))
         share = (np.arange(len(values)) + 0.5) / len(values)
         colour = COLOURS[1:][place % (len(COLOURS) - 1)]
         axes.plot(share, np.asarray(values)[order], color=colour, label=layer)
@@ -60,7 +61,7 @@ def plot_priority(axes: Axes, scores: Mapping[str, Sequence[float]], chosen: Map
         axes.plot(share[picked], np.asarray(values)[order][picked], ".", color=colour)
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set_xlabel("share of the layer's filters, most susceptible first (dots: corrected)")
-    axes.set_ylabel("correction priority (gain in top-1)")
+    axes.set_ylabel(f"correction priority (gain in {ranking.score})")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return axes

@@ -123,7 +123,7 @@ def _draw_priority(figures: Path, tag: str, run: _Saved) -> _Drawing:
         f"priority-{tag}-{run.folder.name}",
         title,
         said,
-        lambda axes: plot_priority(axes, ranking.scores, plan.filters),
+        lambda axes: plot_priority(axes, ranking, plan.filters),
         note=_trust(ranking, {layer: len(filters) for layer, filters in plan.filters.items()}),
     )
 
