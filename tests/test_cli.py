@@ -137,6 +137,29 @@ def test_rankings_by_other_methods(baseline: Path, tmp_path: Path, capsys: pytes
     assert "--score top1: has no gradient" in one_line(error)
 
 
+def test_a_network_that_cannot_be_captured_is_ranked_by_hooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.linear = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)\n"
+        "    def forward(self, images):\n"
+        "        values = self.conv(images)\n"
+        "        if values.mean() > 0:\n"
+        "            values = values.relu()\n"
+        "        return self.linear(values.mean((2, 3)))\n"
+    )
+    common = ("rank", f"{file}:Net", "--data", "digits", "--images", "20", "--levels", "1")
+    code, out, _ = run(capsys, *common, "--json")
+    assert code == 0
+    assert len(json.loads(out)["scores"]["conv"]) == 4
+    code, _, error = run(capsys, *common, "--method", "attribution")
+    assert code == 2
+    assert "torch.export does not capture layer conv; use --method exact" in one_line(error)
+
+
 def test_a_factory_in_a_file_with_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "net.py"
     file.write_text(

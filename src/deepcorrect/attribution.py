@@ -50,7 +50,7 @@ def attribute_filters(
     if score == "top1":
         raise DeepcorrectError(NO_GRADIENT)
     count, processes = len(meter.images), meter.processes
-    swaps = {layer.name: _swap(meter, layer) for layer in layers}
+    swaps = captured_swaps(meter, layers)
     gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
     before = torch.zeros(len(levels), count)
     estimated = torch.zeros(sum(layer.filters for layer in layers), count)
@@ -69,11 +69,21 @@ def attribute_filters(
     return summarize(meter.distortion.name, levels, meter.seed, before.double().mean(1).tolist(), gains, score, "attribution")
 
 
-def _swap(meter: GainMeter, layer: Layer) -> GraphSwap:
-    swap = meter.swap(layer)
-    if not isinstance(swap, GraphSwap):
-        raise DeepcorrectError(f"--method attribution: torch.export does not capture layer {layer.name}; use --method exact")
-    return swap
+def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, GraphSwap]:
+    """What swaps the filters of each layer on the network's graph, by name.
+
+    Raises:
+        DeepcorrectError: ``torch.export`` does not capture a layer.
+    """
+    swaps: dict[str, GraphSwap] = {}
+    for layer in layers:
+        swap = meter.swap(layer)
+        if not isinstance(swap, GraphSwap):
+            raise DeepcorrectError(
+                f"--method attribution: torch.export does not capture layer {layer.name}; use --method exact"
+            )
+        swaps[layer.name] = swap
+    return swaps
 
 
 def _attribute(

@@ -6,10 +6,13 @@ value of the graph can be kept, changed and run on from.
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -156,8 +159,7 @@ def capture(model: nn.Module, example: Tensor) -> Graph | None:
     """
     images = torch.cat([example, example.flip(3), example.flip(2)])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, of its own parts
+        with _quiet():
             program = export(model, (torch.cat([example, example]),), dynamic_shapes=({0: Dim("batch")},), strict=False)
             graph = Graph(_fold(program.run_decompositions({}).module(check_guards=False)))
         answer = graph.run(graph.nodes, {graph.images: images}, [graph.logits])[graph.logits]
@@ -167,6 +169,18 @@ def capture(model: nn.Module, example: Tensor) -> Graph | None:
     if not isinstance(wanted, Tensor) or wanted.shape != answer.shape:
         return None
     return graph if torch.allclose(answer, wanted, rtol=1e-3, atol=1e-5 + 1e-3 * float(wanted.detach().abs().max())) else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch.export says on the way: that it fails on a network is an answer here."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _fold(module: GraphModule) -> GraphModule:

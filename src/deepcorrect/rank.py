@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deepcorrect.attribution import NO_GRADIENT, attribute_filters
+from deepcorrect.attribution import NO_GRADIENT, attribute_filters, captured_swaps
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.gains import GainMeter
@@ -82,6 +82,7 @@ def rank(
     folder = job.run.file("parts") if job.run is not None else None
     parts = Parts(meter, folder)
     if options.method == "attribution":
+        captured_swaps(meter, layers)
         job.reporter.stage("estimate priorities", filters * len(levels) * len(images))
         ranking = attribute_filters(meter, levels, layers=layers, score=options.by, steps=options.steps)
         if options.verify:

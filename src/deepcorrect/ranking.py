@@ -74,8 +74,6 @@ class Ranking:
         last, next_ = order[count - 1], order[count]
         gap = self.scores[layer][last] - self.scores[layer][next_]
         error = math.hypot(self.errors[layer][last], self.errors[layer][next_])
-        if error == 0:
-            return float(self.images)
         return self.images * (2 * error / gap) ** 2 if gap > 0 else math.inf
 
     def as_json(self) -> dict[str, object]:
