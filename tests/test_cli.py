@@ -248,6 +248,8 @@ def test_a_ranking_is_used_again(baseline: Path, tmp_path: Path, capsys: pytest.
     ranked = tmp_path / "rank"
     code, _, _ = run(capsys, "rank", baseline, "--data", "digits", "--images", "10", "--layers", "2", "--out", ranked)
     assert code == 0
+    again = ("rank", baseline, "--data", "digits", "--images", "10", "--layers", "2", "--out", ranked)
+    assert run(capsys, *again, "--memory", "0.01")[0] == 0
     correct = ("correct", baseline, "--ranked-by", ranked, *QUICK, "--out", tmp_path / "run")
     code, _, error = run(capsys, *correct, "--layers", "conv3")
     assert code == 2

@@ -62,7 +62,7 @@ def attribute_filters(
                 right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps)
             before[place, part] = right.cpu()
             estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
-            meter.progress(estimated[:, part].numel() * processes.count)
+            meter.advance(estimated[:, part].numel())
     estimated, before = processes.total(estimated), processes.total(before)
     for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
         gains[name][SCORES.index(score)] = each

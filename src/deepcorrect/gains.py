@@ -109,16 +109,16 @@ class GainMeter:
         before = scores_of(batch.logits, labels)
         gains = torch.zeros(len(SCORES), layer.filters, len(labels), device=self.device)
         pairs = (batch.changes & wanted).T.nonzero()
-        self._advance(gains[0].numel() - len(pairs))
+        self.advance(gains[0].numel() - len(pairs))
         pairs_a_pass = max(1, int((self.memory or pass_memory(self.device)) / swap.bytes_a_pair))
         for start in range(0, len(pairs), pairs_a_pass):
             filters, images = pairs[start : start + pairs_a_pass].unbind(1)
             gains[:, filters, images] = scores_of(batch.finish(filters, images), labels[images]) - before[:, images]
-            self._advance(len(filters))
+            self.advance(len(filters))
         return before.cpu(), gains.cpu()
 
-    def _advance(self, pairs: int) -> None:
-        """The other processes are about as far as this one."""
+    def advance(self, pairs: int) -> None:
+        """Tell of pairs that this process has done; the others are about as far."""
         self.progress(pairs * self.processes.count)
 
 

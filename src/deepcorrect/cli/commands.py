@@ -70,6 +70,7 @@ def rank(
         chosen = context.pick_convolutions(job, layers)
         shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
         settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
+        del settings["memory"]  # decides no result
         context.open_run(job, out, "rank", settings)
         ranking = rank_job(job, kind, steps, chosen, options, shares)
         if job.run is not None:
@@ -125,6 +126,7 @@ def correct(
         if given is not None:
             pipeline.check_ranking(given, kind, chosen)
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
+        del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
         records = context.open_run(job, out, "correct", settings)
         records = records or pipeline.correct(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
