@@ -195,9 +195,10 @@ class Workshop:
         if cell.network.choice not in ORDERS:
             return choose(cell.network, saved_ranking(cell.distortion), cell.seed)
         found = {}
+        _, name = ORDERS[cell.network.choice]
         for needed, count in zip(cell.needs, cell.network.filters, strict=True):
-            assert isinstance(needed, AgreementCell)
-            order = read_json(result_file(needed))["orders"][ORDERS[cell.network.choice]]
+            assert isinstance(needed, AgreementCell | ChoiceCell)
+            order = read_json(result_file(needed))["orders"][name]
             found[needed.layer] = tuple(sorted(order[:count]))
         return found
 

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Choice = Literal["local", "global", "least", "random", "top1", "probability", "attribution"]
-ORDERS: dict[Choice, str] = {"top1": "top1", "probability": "probability", "attribution": "probability, 1 step"}
-"""Choices of filters by rankings on the same images, and what ``AgreementCell`` calls their orders."""
+Choice = Literal["local", "global", "least", "random", "top1", "probability", "attribution", "joint"]
 BASELINE = "allcnn-cifar100"
 DISTORTIONS = ("blur", "noise")
 LAYERS = tuple(f"conv{number}" for number in range(1, 10))
@@ -92,6 +90,15 @@ class ChoiceCell:
         return (AgreementCell(self.distortion, self.layer),)
 
 
+ORDERS: dict[Choice, tuple[type[AgreementCell] | type[ChoiceCell], str]] = {
+    "top1": (AgreementCell, "top1"),
+    "probability": (AgreementCell, "probability"),
+    "attribution": (AgreementCell, "probability, 1 step"),
+    "joint": (ChoiceCell, "joint"),
+}
+"""Choices of filters by rankings on the same images: the cells that have their orders, and what these call them."""
+
+
 @dataclass(frozen=True)
 class Network:
     """What is trained: correction units behind ``filters`` of the first layers, and copies of whole layers.
@@ -101,7 +108,7 @@ class Network:
         filters: how many of each layer from the first on; none for Finetune-k.
         retrained: layers trained as a whole.
         choice: which filters: those of highest priority in their layer, or over all layers, or of lowest priority, or any; or
-            the first of one of the orders of ``AgreementCell``.
+            the first of one of the ``ORDERS``.
         draw: which of several random choices.
     """
 
@@ -128,7 +135,8 @@ class NetworkCell:
     @property
     def needs(self) -> tuple[Cell, ...]:
         if self.network.choice in ORDERS:
-            return tuple(AgreementCell(self.distortion, layer) for layer in LAYERS[: len(self.network.filters)])
+            kind, _ = ORDERS[self.network.choice]
+            return tuple(kind(self.distortion, layer) for layer in LAYERS[: len(self.network.filters)])
         return (PriorityCell(self.distortion),) if self.network.filters else (Baseline(),)
 
 
@@ -143,8 +151,12 @@ def finetune(layers: int) -> Network:
 def deepcorr(layers: int, *, retrained: bool = False, choice: Choice = "local") -> Network:
     """Deepcorr-k or Deepcorr-kc: 50 of 96 and 100 of 192 filters, which gives the paper's parameter counts."""
     name = f"deepcorr-{layers}{'c' if retrained else ''}{'' if choice == 'local' else f'-{choice}'}"
-    counts = tuple(50 if filters == 96 else 100 for filters in FILTERS[:layers])
-    return Network(name, counts, LAYERS[-3:] if retrained else (), choice)
+    return Network(name, tuple(map(corrected, FILTERS[:layers])), LAYERS[-3:] if retrained else (), choice)
+
+
+def corrected(filters: int) -> int:
+    """How many filters of so many Deepcorr corrects."""
+    return 50 if filters == 96 else 100
 
 
 def first_layer(count: int, choice: Literal["local", "least", "random"], draw: int = 0) -> Network:
@@ -196,8 +208,8 @@ ORDER = (
     "figure5",
     "table5",
     "agreement",
-    "trained-choice",
     "choice",
+    "trained-choice",
     "figure9",
     "table6",
 )

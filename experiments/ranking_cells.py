@@ -21,14 +21,15 @@ from deepcorrect.parts import Parts
 from deepcorrect.ranking import SCORES, Score, count_of_share
 from deepcorrect.reliability import summarize
 from deepcorrect.seeding import Use, generator
-from experiments.grid import CHOSEN_SHARES, AgreementCell, ChoiceCell
+from experiments.grid import CHOSEN_SHARES, AgreementCell, ChoiceCell, corrected
 
 IMAGES = 500
 """Validation images: two halves, on each of which filters are ranked."""
 COUNTS = (25, 50, 100, 250)
 PAIRS = 20
 TEST_IMAGES = 2000
-RANDOM_DRAWS = 3
+RANDOM_DRAWS = 2
+BLOCK = 8
 ESTIMATES: tuple[tuple[str, Score, int], ...] = (
     ("probability, 1 step", "probability", 1),
     ("probability, 4 steps", "probability", 4),
@@ -72,11 +73,12 @@ def choices(
     """Ideal correction on test images with shares of a layer chosen by several orders, together, and at random."""
     assert job.run is not None
     counts = [count_of_share(share, layer.filters, layer.name) for share in CHOSEN_SHARES]
-    block = layer.filters // 12
     pairs = layer.filters * len(levels) * len(meter.images)
-    job.reporter.stage(f"choose filters of {layer.name}", -(-counts[-1] // block) * pairs)
-    parts = Parts(meter, job.run.file("parts"))
-    together = rank_jointly(parts, levels, layers=[layer], counts={layer.name: counts[-1]}, block=block)
+    most = corrected(layer.filters)
+    job.reporter.stage(f"choose filters of {layer.name}", -(-most // BLOCK) * pairs)
+    together = rank_jointly(
+        meter, levels, layers=[layer], counts={layer.name: most}, block=BLOCK, kept=job.run.file("chosen.json")
+    )  # fmt: skip
     orders = {**orders, "joint": list(together.local(layer.name))}
     for draw in range(RANDOM_DRAWS):
         orders[f"random, draw {draw}"] = torch.randperm(layer.filters, generator=generator(job.seed, Use.DRAW, draw)).tolist()
@@ -93,7 +95,7 @@ def choices(
         "test_images": len(images),
         "shares": CHOSEN_SHARES,
         "filters": counts,
-        "order": together.local(layer.name),
+        "orders": {"joint": orders["joint"]},
         "top1": dict(zip(orders, rows, strict=True)),
     }
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.attribution import attribute_filters
+from deepcorrect import joint
+from deepcorrect.attribution import Estimate, attribute_filters, estimate_gains
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_json
 from deepcorrect.gains import GainMeter
 from deepcorrect.joint import rank_jointly
 from deepcorrect.layers import Layer, convolutions, find_layers
@@ -54,6 +58,27 @@ def test_integrated_estimates_add_up_to_the_gain_of_swapping_the_whole_layer(nam
         assert sum(estimated.scores[layer.name]) == pytest.approx(gain, abs=2e-3), layer.name
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(TOYS) if "twice" not in name])
+@torch.no_grad()
+def test_estimates_after_some_are_swapped_add_up_to_the_gain_of_swapping_the_others(name: str, images: ImageSet) -> None:
+    model = make_toy(name)
+    images = labelled_by(model, images)
+    clean = as_float(images.images)
+    distorted = NOISE.at(clean, LEVEL, images.indices, 0)
+    layer = layers_of(model, images)[0]
+    some = list(range(1, layer.filters, 3))
+    meter = GainMeter(model, images, NOISE)
+    _, gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=200, swapped=some)
+    with capture(model, [layer.name]) as wanted:
+        model(clean)
+    reached = []
+    for filters in (some, list(range(layer.filters))):
+        with patched(model, layer.name, filters, wanted[layer.name][:, filters]):
+            reached.append(probabilities(model, distorted, images.labels).mean().item())
+    others = [filter_ for filter_ in range(layer.filters) if filter_ not in some]
+    assert gains[layer.name][1, others].mean(1).sum() == pytest.approx(reached[1] - reached[0], abs=2e-3)
+
+
 def test_the_estimate_is_exact_where_the_score_is_linear_in_what_follows(images: ImageSet) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -93,7 +118,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_cannot_be_captured_is_refused_with_the_remedy(images: ImageSet) -> None:
     model = Branching()
-    with pytest.raises(DeepcorrectError, match="layer conv; use --method exact"):
+    with pytest.raises(DeepcorrectError, match="layer conv, .* use --method exact"):
         attribute_filters(GainMeter(model, images, NOISE), (LEVEL,), layers=layers_of(model, images))
 
 
@@ -118,7 +143,7 @@ def test_verified_filters_stand_in_their_exact_order(images: ImageSet) -> None:
 def test_filters_that_repeat_each_other_are_not_chosen_together() -> None:
     """Filters 0 and 1 read red, of which either is enough; filter 2 reads green, which weighs less. Black is the distortion."""
     model = nn.Sequential(
-        nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 2, 1, bias=False), nn.Hardtanh(0, 1),
+        nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 2, 1, bias=False), nn.Hardtanh(-1, 1),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2),
     )  # fmt: skip
     first, second, last = model[0], model[1], model[5]
@@ -132,10 +157,32 @@ def test_filters_that_repeat_each_other_are_not_chosen_together() -> None:
         last.bias.zero_()
     black = Distortion("black", lambda images, severity: images * 0, {})
     images = ImageSet.whole(torch.full((4, 3, 4, 4), 255, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
-    parts = Parts(GainMeter(model, images, black))
+    meter = GainMeter(model, images, black)
     layers = layers_of(model, images)[:1]
-    alone = rank_parts(parts, (1.0,), layers=layers, score="probability")
+    alone = attribute_filters(meter, (1.0,), layers=layers)
     assert alone.local("0") == (0, 1, 2)
-    together = rank_jointly(parts, (1.0,), layers=layers, counts={"0": 2}, block=1)
+    together = rank_jointly(meter, (1.0,), layers=layers, counts={"0": 2}, block=1)
     assert together.local("0") == (0, 2, 1)
     assert together.scores == alone.scores
+
+
+def test_a_choice_that_was_interrupted_continues(images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_toy("plain")
+    meter = GainMeter(model, labelled_by(model, images), NOISE)
+    layers = layers_of(model, images)[:2]
+    counts = {layer.name: 4 for layer in layers}
+    whole = rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1)
+    passes = []
+
+    def three_passes(*args: Any, **options: Any) -> Estimate:
+        passes.append(options)
+        if len(passes) > 3:
+            raise KeyboardInterrupt
+        return estimate_gains(*args, **options)
+
+    monkeypatch.setattr(joint, "estimate_gains", three_passes)
+    with pytest.raises(KeyboardInterrupt):
+        rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1, kept=tmp_path / "chosen.json")
+    monkeypatch.undo()
+    assert [len(chosen) for chosen in read_json(tmp_path / "chosen.json").values()] == [3]
+    assert rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1, kept=tmp_path / "chosen.json") == whole

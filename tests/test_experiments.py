@@ -178,6 +178,7 @@ def test_rankings_are_compared_and_their_choices_measured(
     assert all(sorted(order) == list(range(192)) for order in found["orders"].values())
     chosen = read_json(result_file(wanted[1]))
     assert chosen["filters"] == [19, 48, 96]
+    assert sorted(chosen["orders"]["joint"]) == list(range(192))
     assert {len(levels) for shares in chosen["top1"].values() for levels in shares} == {2}
     assert "| noise, conv6 | " in ranking_tables.agreement_tables()
     assert "| noise, conv6, 48 filters (25%) | " in ranking_tables.choice_table()

@@ -12,7 +12,8 @@ curvature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,6 +33,14 @@ from deepcorrect.runtime import autocast
 NO_GRADIENT = "--score top1: has no gradient to estimate it by; use probability or margin"
 
 
+class Estimate(NamedTuple):
+    """Top-1 accuracy with nothing swapped, a level each; by layer, (scores, filters, N), what each filter's swap gains,
+    averaged over the levels, NaN for what is not estimated."""
+
+    before: list[float]
+    gains: dict[str, Tensor]
+
+
 def attribute_filters(
     meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
 ) -> Ranking:
@@ -47,6 +56,24 @@ def attribute_filters(
     Raises:
         DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
     """
+    before, gains = estimate_gains(meter, levels, layers=layers, score=score, steps=steps)
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "attribution")
+
+
+def estimate_gains(
+    meter: GainMeter,
+    levels: Sequence[float],
+    *,
+    layers: Sequence[Layer],
+    score: Score,
+    steps: int = 1,
+    swapped: Sequence[int] = (),
+) -> Estimate:
+    """What ``attribute_filters`` ranks by, image by image.
+
+    Args:
+        swapped: filters of every layer given that are swapped already.
+    """
     if score == "top1":
         raise DeepcorrectError(NO_GRADIENT)
     count, processes = len(meter.images), meter.processes
@@ -59,14 +86,14 @@ def attribute_filters(
             part = slice(start, start + IMAGES_A_BATCH)
             clean, distorted = meter.load(part, level)
             with autocast(meter.device, meter.precision):
-                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps)
+                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps, swapped)
             before[place, part] = right.cpu()
             estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
             meter.advance(estimated[:, part].numel())
     estimated, before = processes.total(estimated), processes.total(before)
     for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
         gains[name][SCORES.index(score)] = each
-    return summarize(meter.distortion.name, levels, meter.seed, before.double().mean(1).tolist(), gains, score, "attribution")
+    return Estimate(before.double().mean(1).tolist(), gains)
 
 
 def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, GraphSwap]:
@@ -80,14 +107,20 @@ def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, Graph
         swap = meter.swap(layer)
         if not isinstance(swap, GraphSwap):
             raise DeepcorrectError(
-                f"--method attribution: torch.export does not capture layer {layer.name}; use --method exact"
+                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use --method exact"
             )
         swaps[layer.name] = swap
     return swaps
 
 
 def _attribute(
-    graph: Graph | None, swaps: Mapping[str, GraphSwap], clean: Batch, distorted: Tensor, score: Score, steps: int
+    graph: Graph | None,
+    swaps: Mapping[str, GraphSwap],
+    clean: Batch,
+    distorted: Tensor,
+    score: Score,
+    steps: int,
+    swapped: Sequence[int],
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Which images are right without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer."""
     assert graph is not None
@@ -96,18 +129,23 @@ def _attribute(
     with torch.no_grad():
         nodes, fused = fuse(graph, graph.before(sites, without=[graph.images]), unfused=sites)
         wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
-    held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
-    nobody = torch.zeros(0, dtype=torch.int64, device=distorted.device)
+    gradients: dict[Node, Tensor] = {}
+    if steps == 1 and not swapped:
+        held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
+    else:
+        with torch.no_grad():
+            held = graph.run(graph.nodes, {graph.images: distorted}, {*kept, graph.images, graph.logits})
     found = {}
     with torch.no_grad():
         for name, swap in swaps.items():
-            moves = GraphBatch(swap, wanted, held, nobody).moves
+            moves = GraphBatch(swap, wanted, held).moves
             found[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
             for step in range(steps):
-                if steps > 1:
-                    part = (step + 0.5) / steps
-                    moved = {node: move * part for node, move in moves.items()}
-                    _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, moved)
+                share = torch.full((swap.channels, 1, 1), (step + 0.5) / steps if steps > 1 else 0.0, device=distorted.device)
+                share[list(swapped)] = 1
+                if share.any():
+                    goals = {node: held[node] + move for node, move in moves.items()}
+                    _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, goals, share)
                 for node, move in moves.items():
                     found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
     right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
@@ -120,12 +158,13 @@ def _gradients(
     labels: Tensor,
     kept: set[Node],
     score: Score,
-    moved: Mapping[Node, Tensor] | None = None,
+    goals: Mapping[Node, Tensor] = MappingProxyType({}),
+    share: Tensor | None = None,
 ) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
-    """The values of some nodes, and the gradient of every image's score by them, with some moved by so much."""
+    """Values of some nodes, and the gradient of every image's score by them; some are moved a share of the way to goals."""
 
     def move(node: Node, value: Any) -> Any:
-        return value + moved[node] if moved and node in moved else value
+        return value + share.to(value.dtype) * (goals[node] - value) if share is not None and node in goals else value
 
     with torch.enable_grad():
         start = images.detach().clone().requires_grad_()

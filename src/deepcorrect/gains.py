@@ -1,8 +1,8 @@
-"""What the swap of each filter gains, image by image: the passes behind exact priorities, joint choice and verification."""
+"""What the swap of each filter gains, image by image: the passes behind exact priorities and verification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,7 +27,7 @@ class Gains:
     """Of one layer at one level.
 
     Attributes:
-        before: (scores, N), each image's scores with nothing more swapped.
+        before: (scores, N), each image's scores with nothing swapped.
         each: (scores, filters, N), what each filter's swap adds.
     """
 
@@ -74,24 +74,17 @@ class GainMeter:
         return self._swaps[layer.name]
 
     @torch.inference_mode()
-    def measure(
-        self, layer: Layer, level: float, *, filters: Collection[int] | None = None, swapped: Sequence[int] = ()
-    ) -> Gains:
-        """Gains of a layer's ``filters`` (all of them without) at one level.
-
-        Args:
-            swapped: filters of the layer that are swapped already; they gain nothing more.
-        """
+    def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
+        """Gains of a layer's ``filters`` (all of them without) at one level."""
         wanted = torch.zeros(layer.filters, dtype=torch.bool, device=self.device)
         wanted[list(range(layer.filters) if filters is None else filters)] = True
-        wanted[list(swapped)] = False
         before = torch.zeros(len(SCORES), len(self.images))
         each = torch.zeros(len(SCORES), layer.filters, len(self.images))
         for place in self.processes.mine(range(0, len(self.images), IMAGES_A_BATCH)):
             part = slice(place, place + IMAGES_A_BATCH)
             clean, distorted = self.load(part, level)
             with autocast(self.device, self.precision):
-                before[:, part], each[:, :, part] = self._swap_each(layer, clean, distorted, wanted, swapped)
+                before[:, part], each[:, :, part] = self._swap_each(layer, clean, distorted, wanted)
         return Gains(self.processes.total(before), self.processes.total(each))
 
     def load(self, part: slice, level: float) -> tuple[Batch, Tensor]:
@@ -100,11 +93,9 @@ class GainMeter:
         distorted = self.distortion.at(batch.images, level, batch.indices, self.seed)
         return batch, distorted.contiguous(memory_format=torch.channels_last)
 
-    def _swap_each(
-        self, layer: Layer, clean: Batch, distorted: Tensor, wanted: Tensor, swapped: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    def _swap_each(self, layer: Layer, clean: Batch, distorted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         swap = self.swap(layer)
-        batch = swap.prepare(clean.images, distorted, swapped)
+        batch = swap.prepare(clean.images, distorted)
         labels = clean.labels
         before = scores_of(batch.logits, labels)
         gains = torch.zeros(len(SCORES), layer.filters, len(labels), device=self.device)

@@ -82,18 +82,14 @@ class GraphSwap:
         self.behind = fuse(graph, later, unfused=self.late)
         self.usable = bool(self.sites) and graph.logits not in inside
 
-    def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> GraphBatch:
-        """Pass images through, clean and distorted, with the ``swapped`` filters already swapped in the latter."""
-        graph, index = self.graph, torch.as_tensor(swapped, dtype=torch.int64, device=clean.device)
+    def prepare(self, clean: Tensor, distorted: Tensor) -> GraphBatch:
+        """Pass images through, clean and distorted."""
+        graph = self.graph
         nodes, fused = self._clean
         wanted = graph.run(nodes, {graph.images: clean}, self.sites, fused=fused)
-
-        def replace(node: Node, value: Any) -> Any:
-            return value.index_copy(1, index, wanted[node][:, index]) if node in wanted and len(index) else value
-
         nodes, fused = self._distorted
-        held = graph.run(nodes, {graph.images: distorted}, self.kept, replace=replace, fused=fused)
-        return GraphBatch(self, wanted, held | {graph.images: distorted}, index)
+        held = graph.run(nodes, {graph.images: distorted}, self.kept, fused=fused)
+        return GraphBatch(self, wanted, held | {graph.images: distorted})
 
     @property
     def kept(self) -> list[Node]:
@@ -156,15 +152,14 @@ class GraphBatch:
     """A batch on a captured graph.
 
     Attributes:
-        logits: (B, classes), of the distorted images with the prepared channels swapped.
+        logits: (B, classes), of the distorted images.
     """
 
-    def __init__(self, swap: GraphSwap, sites: Mapping[Node, Tensor], held: Mapping[Node, Any], swapped: Tensor) -> None:
+    def __init__(self, swap: GraphSwap, sites: Mapping[Node, Tensor], held: Mapping[Node, Any]) -> None:
         """Of a layer's outputs for the clean images, and what the ``kept`` nodes and the images hold distorted."""
         self._swap = swap
         self._sites = {site: sites[site] for site in swap.sites}
         self._held = held
-        self._swapped = swapped
         self.logits: Tensor = held[swap.graph.logits].float()
 
     @cached_property
@@ -223,9 +218,8 @@ class GraphBatch:
 
         def replace(node: Node, value: Any) -> Any:
             if node in swap.late:
-                wanted = self._sites[node][images]
-                value = value.index_copy(1, self._swapped, wanted[:, self._swapped])
-                value[pairs, filters] = wanted[pairs, filters]
+                value = value.clone()
+                value[pairs, filters] = self._sites[node][images, filters]
             return value
 
         found = graph.run(swap.rest, given, [graph.logits], replace=replace, fused=swap.fused)

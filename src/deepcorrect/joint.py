@@ -1,64 +1,74 @@
 """Filters chosen together: a greedy selection in blocks, each scored with those chosen before swapped already.
 
 One by one, filters that mend the same thing all score high, and a choice by priority takes them all. Section 4.1 leaves open
-how a small set of filters that do not repeat each other is found; here each block is the best that can be added to the chosen.
+how a small set of filters that do not repeat each other is found; here each block is the best that can be added to the chosen,
+
+    grad_h f(h_S) . (h' - h),
+
+where h_S is the layer's output on distorted images with the filters S chosen so far swapped for their clean values h'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from deepcorrect.gains import Gains
+from deepcorrect.attribution import estimate_gains
+from deepcorrect.files import read_json, write_json
+from deepcorrect.gains import GainMeter
 from deepcorrect.layers import Layer
-from deepcorrect.parts import Parts
 from deepcorrect.ranking import SCORES, Ranking, Score
 from deepcorrect.reliability import summarize
 
 
 def rank_jointly(
-    parts: Parts,
+    meter: GainMeter,
     levels: Sequence[float],
     *,
     layers: Sequence[Layer],
     counts: Mapping[str, int],
     block: int = 8,
     score: Score = "probability",
+    kept: Path | None = None,
 ) -> Ranking:
     """Choose filters of each layer by itself.
 
     Args:
-        parts: measures the gains.
+        meter: the network, its images and their distortion.
         levels: severities above 0, over which gains are averaged.
         counts: how many filters of each layer to choose.
         block: how many are added at once.
-        score: what is to be gained.
+        score: ``probability`` or ``margin``, what is to be gained.
+        kept: a file that holds what is chosen so far, to continue from.
 
     Returns:
-        Its scores are gains with nothing else swapped. ``order`` begins with the chosen filters in the order of their choice;
-        the others follow by what they would have gained in the last block.
+        Its scores are estimated gains with nothing else swapped. ``order`` begins with the chosen filters in the order of
+        their choice; the others follow by what they gain alone.
+
+    Raises:
+        DeepcorrectError: as ``attribute_filters``.
     """
-    gains: dict[str, Tensor] = {}
-    order: dict[str, tuple[int, ...]] = {}
-    before: list[float] = []
+    alone = estimate_gains(meter, levels, layers=layers, score=score)
+    order: dict[str, list[int]] = meter.processes.agreed(read_json(kept) if kept and kept.exists() else {})
     for layer in layers:
-        chosen: list[int] = []
+        chosen = order.setdefault(layer.name, [])
         while len(chosen) < counts[layer.name]:
-            measured = [parts.measure(layer, level, swapped=chosen) for level in levels]
-            found = torch.stack([part.each for part in measured]).double().mean(0)
-            if not chosen:
-                gains[layer.name] = found
-                before = [_right(part) for part in measured]
-            left = found[SCORES.index(score)].mean(1)
-            left[chosen] = -torch.inf
-            best = left.argsort(descending=True, stable=True).tolist()
+            gains = alone.gains[layer.name]
+            if chosen:
+                gains = estimate_gains(meter, levels, layers=[layer], score=score, swapped=chosen).gains[layer.name]
+            best = [filter_ for filter_ in _descending(gains, score) if filter_ not in chosen]
             chosen += best[: min(block, counts[layer.name] - len(chosen))]
-        order[layer.name] = (*chosen, *(filter_ for filter_ in best if filter_ not in chosen))
-    meter = parts.meter
-    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "joint", order)
+            if kept:
+                write_json(kept, order)
+    everything = {
+        name: (*chosen, *(filter_ for filter_ in _descending(alone.gains[name], score) if filter_ not in chosen))
+        for name, chosen in order.items()
+    }
+    return summarize(meter.distortion.name, levels, meter.seed, alone.before, alone.gains, score, "joint", everything)
 
 
-def _right(gains: Gains) -> float:
-    return gains.before[SCORES.index("top1")].double().mean().item()
+def _descending(gains: Tensor, score: Score) -> list[int]:
+    order: list[int] = gains[SCORES.index(score)].mean(1).argsort(descending=True, stable=True).tolist()
+    return order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from deepcorrect.files import read_tensors, write_tensors
@@ -24,17 +24,15 @@ class Parts:
             folder.mkdir(parents=True, exist_ok=True)
         self._finished = set(meter.processes.agreed([file.name for file in folder.glob("*.safetensors")] if folder else []))
 
-    def measure(
-        self, layer: Layer, level: float, *, filters: Collection[int] | None = None, swapped: Sequence[int] = ()
-    ) -> Gains:
+    def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
         """As ``GainMeter.measure``, from its file if it is there, and into it."""
         some = "" if filters is None else f"-of-{len(filters)}"
-        name = f"{layer.name}-{level!r}-after-{len(swapped)}{some}.safetensors"
+        name = f"{layer.name}-{level!r}{some}.safetensors"
         if name in self._finished:
             self.meter.progress(layer.filters * len(self.meter.images))
             saved = read_tensors(self._folder / name) if self._folder else {}
             return Gains(**self.meter.processes.agreed(saved))
-        gains = self.meter.measure(layer, level, filters=filters, swapped=swapped)
+        gains = self.meter.measure(layer, level, filters=filters)
         if self._folder:
             write_tensors(self._folder / name, vars(gains))
         return gains

@@ -47,7 +47,7 @@ class RankingOptions:
     def __post_init__(self) -> None:
         if self.verify and self.method != "attribution":
             raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
-        if self.method == "attribution" and self.by == "top1":
+        if self.method != "exact" and self.by == "top1":
             raise DeepcorrectError(NO_GRADIENT)
 
     @property
@@ -89,9 +89,13 @@ def rank(
             job.reporter.stage("verify", len(layers) * options.verify * len(levels) * len(images))
             ranking = verify(ranking, parts, levels, layers=layers, counts=counts, near=options.verify)
     elif options.method == "joint":
+        captured_swaps(meter, layers)
         blocks = sum(layer.filters * -(-counts[layer.name] // options.block) for layer in layers)
         job.reporter.stage("choose filters together", blocks * len(levels) * len(images))
-        ranking = rank_jointly(parts, levels, layers=layers, counts=counts, block=options.block, score=options.by)
+        kept = folder / "chosen.json" if folder else None
+        ranking = rank_jointly(
+            meter, levels, layers=layers, counts=counts, block=options.block, score=options.by, kept=kept
+        )  # fmt: skip
     else:
         job.reporter.stage("rank filters", filters * len(levels) * len(images))
         ranking = rank_parts(parts, levels, layers=layers, score=options.by)

@@ -23,7 +23,7 @@ class Batch(Protocol):
     """A batch of images, passed through clean and distorted.
 
     Attributes:
-        logits: (B, classes), of the distorted images with the prepared channels swapped.
+        logits: (B, classes), of the distorted images.
         changes: (B, C), whether a filter's swap can change an image's result.
     """
 
@@ -45,8 +45,8 @@ class Swap(Protocol):
     @property
     def bytes_a_pair(self) -> int: ...
 
-    def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> Batch:
-        """Pass images through, clean and distorted, with the ``swapped`` filters already swapped in the latter."""
+    def prepare(self, clean: Tensor, distorted: Tensor) -> Batch:
+        """Pass images through, clean and distorted."""
 
 
 def make_swap(model: nn.Module, graph: Graph | None, layer: Layer, image_shape: Sequence[int]) -> Swap:
@@ -66,28 +66,22 @@ class HookSwap:
         self.module = layer.module
         self.bytes_a_pair = _bytes_an_image(model, layer, image_shape)
 
-    def prepare(self, clean: Tensor, distorted: Tensor, swapped: Sequence[int] = ()) -> HookBatch:
-        """Pass images through, clean and distorted, with the ``swapped`` filters already swapped in the latter."""
-        return HookBatch(self, clean, distorted, swapped)
+    def prepare(self, clean: Tensor, distorted: Tensor) -> HookBatch:
+        """Pass images through, clean and distorted."""
+        return HookBatch(self, clean, distorted)
 
 
 class HookBatch:
     """A batch through the whole network."""
 
-    def __init__(self, swap: HookSwap, clean: Tensor, distorted: Tensor, swapped: Sequence[int]) -> None:
+    def __init__(self, swap: HookSwap, clean: Tensor, distorted: Tensor) -> None:
         self._swap = swap
         self._distorted = distorted
-        self._swapped = torch.as_tensor(swapped, dtype=torch.int64, device=clean.device)
         self._wanted: list[Tensor] = []
         self._run(clean, lambda call, output: self._wanted.append(output.clone()))
         held: list[Tensor] = []
 
-        def put(call: int, output: Tensor) -> Tensor:
-            output = output.index_copy(1, self._swapped, self._wanted[call][:, self._swapped])
-            held.append(output.clone())
-            return output
-
-        self.logits = self._run(distorted, put)
+        self.logits = self._run(distorted, lambda call, output: held.append(output.clone()))
         changed = [(wanted != output).flatten(2).any(2) for wanted, output in zip(self._wanted, held, strict=True)]
         self._changes = torch.stack(changed).any(0)
 
@@ -108,9 +102,8 @@ class HookBatch:
         pairs = torch.arange(len(filters), device=filters.device)
 
         def put(call: int, output: Tensor) -> Tensor:
-            wanted = self._wanted[call][images]
-            output = output.index_copy(1, self._swapped, wanted[:, self._swapped])
-            output[pairs, filters] = wanted[pairs, filters]
+            output = output.clone()
+            output[pairs, filters] = self._wanted[call][images, filters]
             return output
 
         return self._run(rows(self._distorted, images), put)
