@@ -118,7 +118,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_cannot_be_captured_is_refused_with_the_remedy(images: ImageSet) -> None:
     model = Branching()
-    with pytest.raises(DeepcorrectError, match="layer conv, .* use --method exact"):
+    with pytest.raises(DeepcorrectError, match=r"layer conv, .* use --method exact"):
         attribute_filters(GainMeter(model, images, NOISE), (LEVEL,), layers=layers_of(model, images))
 
 
