@@ -15,6 +15,7 @@ from PIL import Image
 
 from deepcorrect.datasets import load_dataset
 from deepcorrect.datasets.cifar100 import read_cifar100, unpack_archive
+from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.folder import read_folder
 from deepcorrect.datasets.images import ImageSet, split
 from deepcorrect.errors import DeepcorrectError
@@ -157,8 +158,8 @@ def test_images_are_brought_to_one_size(tmp_path: Path) -> None:
     write_pictures(tmp_path / "dog", 12, (15, 33))
     with pytest.raises(DeepcorrectError, match=r"15x33 pixels, .* 40x20; give --size"):
         read_folder(tmp_path)
-    assert read_folder(tmp_path, size=16).image_shape == (3, 16, 16)
-    assert read_folder(tmp_path, size=16, grey=True).image_shape == (1, 16, 16)
+    assert read_folder(tmp_path, resize=Resize(16)).image_shape == (3, 16, 16)
+    assert read_folder(tmp_path, resize=Resize(16), grey=True).image_shape == (1, 16, 16)
 
 
 def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ def test_normalisation_sits_inside() -> None:
     assert torch.allclose(network(images), nn.Sequential(*list(network)[1:])(normalised), atol=1e-5)
 
 
+def test_alexnet_sees_the_centre_of_its_images() -> None:
+    network = AlexNet(classes=3).eval()
+    images = torch.rand(2, 3, 256, 256)
+    assert torch.equal(network(images), network(images[..., 14:241, 14:241]))
+
+
 def test_alexnet_normalises_across_channels_as_convnets_keras_does() -> None:
     norm = AlexNet(classes=2).get_submodule("norm1")
     held = torch.randn(1, 9, 2, 2)
@@ -49,6 +55,20 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_model("smallcnn", classes=10, channels=1, weights=file)
     file.write_bytes(b"nothing")
     with pytest.raises(DeepcorrectError, match="not a sound safetensors file"):
+        load_model("smallcnn", weights=file)
+
+
+def test_weights_saved_by_torch_are_read_and_nothing_else_is_unpickled(tmp_path: Path) -> None:
+    network, file = SmallCNN(classes=10, channels=3), tmp_path / "weights.pt"
+    for saved in (network.state_dict(), {"state_dict": network.state_dict(), "epoch": 3}):
+        torch.save(saved, file)
+        found = load_model("smallcnn", weights=file, seed=1)
+        assert torch.equal(found.state_dict()["conv1.weight"], network.state_dict()["conv1.weight"])
+    torch.save(network, file)
+    with pytest.raises(DeepcorrectError, match="not a sound state dict of tensors alone"):
+        load_model("smallcnn", weights=file)
+    torch.save({"epoch": 3}, file)
+    with pytest.raises(DeepcorrectError, match="not a state dict"):
         load_model("smallcnn", weights=file)
 
 

@@ -59,6 +59,10 @@ class Bars:
             f"(clean {last.validation_top1[0]:.4f}), {last.images_per_second:.0f} images/s"
         )
 
+    def tell(self, message: str) -> None:
+        """One line."""
+        errors.print(message)
+
 
 def show_records(records: Sequence[Record]) -> None:
     """A table a distortion, like the paper's Tables 3 and 4."""

@@ -87,6 +87,7 @@ def evaluate(
     precision: Precision = "fp32",
     batch_size: int = EVALUATION_BATCH,
     progress: Progress | None = None,
+    tell: Callable[[float, float], None] = lambda level, top1: None,
 ) -> Evaluation:
     """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4).
 
@@ -98,6 +99,7 @@ def evaluate(
         classes: how many classes the labels may name.
         seed: of the evaluation noise.
         progress: called with the number of images done since its last call.
+        tell: called with each level and its top-1 accuracy as they are measured, the clean level first.
     """
     model.eval()
     everything = (0.0, *(float(level) for level in levels))
@@ -114,4 +116,5 @@ def evaluate(
         counts = torch.bincount(labels, minlength=classes)
         right = torch.bincount(labels[hits[:, 0]], minlength=classes)
         per_class.append(tuple((right.double() / counts).tolist()))
+        tell(level, top1[-1])
     return Evaluation(distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images))

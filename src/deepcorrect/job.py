@@ -91,11 +91,24 @@ def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
 def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
     """Evaluate the network as it now stands on the test images (clean and at every level)."""
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
+
+    def tell(level: float, top1: float) -> None:
+        if level == 0:
+            job.reporter.tell(f"{name}: clean top-1 {top1:.4f}{_suspicion(top1, job.data.test.labels)}")
+
     found = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
-        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
     return _record(job, name, found, trainable)
+
+
+def _suspicion(top1: float, labels: Tensor) -> str:
+    """A warning where the clean accuracy is no better than that of one answer for all images, within three standard errors."""
+    chance = float(torch.bincount(labels).max()) / len(labels)
+    if top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
+        return ""
+    return f"; warning: one answer for all gives {chance:.4f}; are preprocessing and classes of the network those of the data?"
 
 
 def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:

@@ -19,7 +19,7 @@ class Layer:
     Attributes:
         name: as in ``model.get_submodule``.
         module: the layer itself.
-        norm: name of the batch normalisation that takes its output directly, if one does.
+        norm: name of the batch normalisation that takes its output directly, if one does and does nothing else.
         output_shape: of one image, (C, H, W) or (C,).
         uses: how often one forward pass runs it.
     """
@@ -63,7 +63,7 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     for module in names:
         if isinstance(module, nn.Conv2d | nn.Linear):
             handles.append(module.register_forward_hook(note_output))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d) and type(module).forward is nn.BatchNorm2d.forward:
             handles.append(module.register_forward_pre_hook(note_norm))
     training = model.training
     try:
@@ -88,7 +88,10 @@ def convolutions(layers: Sequence[Layer]) -> list[Layer]:
     """
     found = [layer for layer in layers if isinstance(layer.module, nn.Conv2d)]
     if not found:
-        raise DeepcorrectError("the network has no torch.nn.Conv2d, so there is nothing to correct; use finetune")
+        raise DeepcorrectError(
+            "the network has no torch.nn.Conv2d, so there is nothing to correct; use finetune (and one that is quantised is to "
+            "be corrected before that)"
+        )
     return found
 
 

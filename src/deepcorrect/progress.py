@@ -36,6 +36,9 @@ class Reporter(Protocol):
     def epochs(self, history: Sequence[EpochMetrics]) -> None:
         """A training epoch is over: the last of ``history``."""
 
+    def tell(self, message: str) -> None:
+        """Something that the user should know by now."""
+
 
 class Silent:
     """Reports nothing."""
@@ -47,4 +50,7 @@ class Silent:
         """Nothing."""
 
     def epochs(self, history: Sequence[EpochMetrics]) -> None:
+        """Nothing."""
+
+    def tell(self, message: str) -> None:
         """Nothing."""

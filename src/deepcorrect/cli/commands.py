@@ -258,7 +258,7 @@ def describe_data(
 
     Example: deepcorrect data cifar100 --root data --download
     """
-    from deepcorrect.cli.context import tell
+    from deepcorrect.cli.context import resize_of, tell
     from deepcorrect.datasets import load_dataset
     from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
@@ -267,7 +267,7 @@ def describe_data(
             raise DeepcorrectError("--download: only for cifar100, with --root")
         if not is_complete(root):
             download_cifar100(root)
-    found = load_dataset(spec, root=root, size=size, grey=grey, skip_bad=skip_bad, warn=tell)
+    found = load_dataset(spec, root=root, resize=resize_of(size), grey=grey, skip_bad=skip_bad, warn=tell)
     described = {
         "data": found.name,
         "classes": len(found.classes),

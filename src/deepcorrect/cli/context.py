@@ -13,11 +13,12 @@ from deepcorrect.cli.options import Common, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import load_dataset
+from deepcorrect.datasets.decoding import Resize
 from deepcorrect.distortions import Distortion, get_distortion, parse_levels
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.layers import Layer, convolutions, pick
-from deepcorrect.models import load_model
+from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Silent
 from deepcorrect.rank import RankingOptions
@@ -40,7 +41,11 @@ def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]
     if processes.count > 1 and not many:
         raise DeepcorrectError(f"{processes.count} processes were launched; only rank shares its work among several")
     device = processes.device or resolve_device(common.device)
-    data = load_dataset(common.data, root=common.root, size=common.size, grey=common.grey, skip_bad=common.skip_bad, warn=tell)
+    expected = find_preprocessing(model)
+    resize = resize_of(common.size) or (expected.resize if expected else None)
+    data = load_dataset(
+        common.data, root=common.root, resize=resize, grey=common.grey, skip_bad=common.skip_bad, warn=tell
+    )  # fmt: skip
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
@@ -51,6 +56,11 @@ def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]
         except KeyboardInterrupt:
             tell("interrupted; the same command with the same --out continues")
             raise
+
+
+def resize_of(size: int | None) -> Resize | None:
+    """What ``--size`` asks for."""
+    return None if size is None else Resize(size)
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:

@@ -44,11 +44,17 @@ class Score(StrEnum):
     margin = "margin"
 
 
-NETWORK = "A shipped name (allcnn-cifar100), a run folder of train-baseline, file.py:factory, or allcnn, alexnet, smallcnn."
+NETWORK = (
+    "A shipped name (allcnn-cifar100), a run folder of train-baseline, torchvision:NAME, timm:NAME, hf:NAME, file.py:factory, "
+    "a program of torch.export (file.pt2, trusted like a Python file), or allcnn, alexnet, smallcnn."
+)
 
 Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that holds cifar-100-python.")]
-Size = Annotated[int | None, typer.Option("--size", min=1, help="Bring a folder's images to this many pixels a side.")]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", min=1, help="Bring a folder's images to this many pixels a side. Default: the network's own."),
+]
 Grey = Annotated[bool, typer.Option("--grey", help="Read a folder's images with one channel.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -80,7 +86,9 @@ class Common:
     size: Size = None
     grey: Grey = False
     skip_bad: SkipBad = False
-    weights: Annotated[Path | None, typer.Option("--weights", help="Safetensors file with the network's weights.")] = None
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
+    ] = None
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of noise, image choice, initial weights and training.")
     ] = 0

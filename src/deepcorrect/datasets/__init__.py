@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Dataset, ImageSet
 from deepcorrect.errors import DeepcorrectError
 
@@ -15,7 +16,7 @@ def load_dataset(
     spec: str,
     *,
     root: Path | None = None,
-    size: int | None = None,
+    resize: Resize | None = None,
     grey: bool = False,
     skip_bad: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -24,7 +25,7 @@ def load_dataset(
 
     Args:
         spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), or ``digits``.
-        size, grey, skip_bad, warn: for folders, see ``deepcorrect.datasets.folder.read_folder``.
+        resize, grey, skip_bad, warn: for folders, see ``deepcorrect.datasets.folder.read_folder``.
 
     Raises:
         DeepcorrectError: unknown spec, or files that are missing or unsound.
@@ -33,7 +34,7 @@ def load_dataset(
     if kind == "folder" and place:
         from deepcorrect.datasets.folder import read_folder
 
-        return read_folder(Path(place).expanduser(), size=size, grey=grey, skip_bad=skip_bad, warn=warn)
+        return read_folder(Path(place).expanduser(), resize=resize, grey=grey, skip_bad=skip_bad, warn=warn)
     if spec == "cifar100":
         from deepcorrect.datasets.cifar100 import read_cifar100
 

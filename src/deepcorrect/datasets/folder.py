@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
+from deepcorrect.datasets.decoding import Resize, decode
 from deepcorrect.datasets.images import Dataset, ImageSet, split
 from deepcorrect.errors import DeepcorrectError
 
@@ -21,7 +21,7 @@ SMALL = 64
 def read_folder(
     root: Path,
     *,
-    size: int | None = None,
+    resize: Resize | None = None,
     grey: bool = False,
     skip_bad: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -34,7 +34,7 @@ def read_folder(
 
     Args:
         root: the folder.
-        size: resize the shorter side to this and crop the centre square; needed where image sizes differ.
+        resize: how images are brought to one size; needed where their sizes differ.
         grey: decode to one channel.
         skip_bad: leave out files that cannot be decoded, and tell ``warn``.
 
@@ -48,7 +48,7 @@ def read_folder(
     classes = _classes(parts["train"] if is_split else root)
 
     def read(folder: Path) -> ImageSet:
-        return _read_images(folder, classes, size=size, grey=grey, skip_bad=skip_bad, warn=warn)
+        return _read_images(folder, classes, resize=resize, grey=grey, skip_bad=skip_bad, warn=warn)
 
     if is_split:
         train, test = read(parts["train"]), read(parts.get("test", parts.get("val", root)))
@@ -82,7 +82,7 @@ def _require_images(root: Path, **parts: ImageSet) -> None:
 
 
 def _read_images(
-    folder: Path, classes: tuple[str, ...], *, size: int | None, grey: bool, skip_bad: bool, warn: Callable[[str], None]
+    folder: Path, classes: tuple[str, ...], *, resize: Resize | None, grey: bool, skip_bad: bool, warn: Callable[[str], None]
 ) -> ImageSet:
     unknown = sorted(set(_sub_folders(folder)) - set(classes))
     if unknown:
@@ -96,7 +96,7 @@ def _read_images(
             raise DeepcorrectError(f"{folder / name}: no images ({', '.join(sorted(SUFFIXES))}) in this class's folder")
         for file in files:
             try:
-                images.append(decode(file, size, grey))
+                images.append(decode(file, resize, grey))
                 labels.append(label)
             except DeepcorrectError as error:
                 if not skip_bad:
@@ -110,25 +110,3 @@ def _read_images(
     if not images:
         raise DeepcorrectError(f"{folder}: none of its images can be read")
     return ImageSet.whole(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
-
-
-def decode(file: Path, size: int | None, grey: bool) -> np.ndarray:
-    """One image as (H, W, C) uint8.
-
-    Raises:
-        DeepcorrectError: it cannot be decoded.
-    """
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("L" if grey else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DeepcorrectError(f"{file}: not a readable image ({type(error).__name__})") from None
-    if size is not None:
-        scale = size / min(image.size)
-        image = image.resize(
-            (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BILINEAR
-        )
-        left, top = (image.width - size) // 2, (image.height - size) // 2
-        image = image.crop((left, top, left + size, top + size))
-    pixels = np.asarray(image)
-    return pixels[..., None] if grey else pixels

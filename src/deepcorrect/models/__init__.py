@@ -1,17 +1,21 @@
-"""A network from a spec: shipped weights, an architecture by name, a run folder, or a factory in a file of yours."""
+"""A network from a spec: shipped weights, an architecture by name, a run folder, a library's, or a file of yours."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.models.exported import load_exported
+from deepcorrect.models.libraries import library_model, library_preprocessing
+from deepcorrect.models.preprocessing import Preprocessing
 from deepcorrect.plugins import load_file
 from deepcorrect.shipped import shipped_model
 
@@ -24,11 +28,12 @@ def load_model(
     """Make a network; it takes images (B, C, H, W) in [0, 1] and normalises inside.
 
     Args:
-        spec: a shipped name (``allcnn-cifar100``), a run folder of ``train-baseline``, ``file.py:factory``, or an
-            architecture (``allcnn``, ``alexnet``, ``smallcnn``), which starts from random weights.
+        spec: a shipped name (``allcnn-cifar100``), a run folder of ``train-baseline``, a pretrained network
+            (``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``), ``file.py:factory``, a program saved by ``torch.export.save``
+            (``file.pt2``), or an architecture (``allcnn``, ``alexnet``, ``smallcnn``), which starts from random weights.
         classes: outputs of an architecture; its own default when None.
         channels: image channels, where the architecture leaves the choice.
-        weights: a safetensors file of the network's state dict, loaded last.
+        weights: a file of the network's state dict, of safetensors or of ``torch.save``, loaded last.
         seed: of random weights.
 
     Raises:
@@ -45,11 +50,24 @@ def load_model(
         weights = weights or Path(spec) / "model.safetensors"
     elif spec in ARCHITECTURES:
         model = _architecture(spec, classes, channels)
+    elif spec.endswith(".pt2"):
+        model = load_exported(Path(spec))
     else:
-        model = _from_factory(spec)
+        model = library_model(spec) or _from_factory(spec)
     if weights is not None:
         _load_weights(model, weights)
     return model.eval()
+
+
+def find_preprocessing(spec: str) -> Preprocessing | None:
+    """What the network of a spec expects of its images, if that is known, without loading it."""
+    if spec == "alexnet":
+        from deepcorrect.models.alexnet import PREPROCESSING
+
+        return PREPROCESSING
+    if Path(spec).is_dir():
+        return find_preprocessing(_run_config(Path(spec))["model"])
+    return library_preprocessing(spec)
 
 
 def _architecture(name: str, classes: int | None, channels: int) -> nn.Module:
@@ -71,8 +89,8 @@ def _from_factory(spec: str) -> nn.Module:
     path, separator, name = spec.rpartition(":")
     if not separator or not path.endswith(".py"):
         raise DeepcorrectError(
-            f"{spec}: unknown network; use a shipped name (allcnn-cifar100), a run folder of train-baseline, "
-            f"file.py:factory, or one of {', '.join(ARCHITECTURES)}"
+            f"{spec}: unknown network; use a shipped name (allcnn-cifar100), a run folder of train-baseline, torchvision:NAME, "
+            f"timm:NAME, hf:NAME, file.py:factory, file.pt2, or one of {', '.join(ARCHITECTURES)}"
         )
     factory = getattr(load_file(Path(path)), name, None)
     if not callable(factory):
@@ -100,9 +118,23 @@ def _load_weights(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise DeepcorrectError(f"--weights {path}: no such file")
     try:
-        model.load_state_dict(load_tensors(path))
-    except SafetensorError as error:
-        raise DeepcorrectError(f"--weights {path}: not a sound safetensors file ({error})") from None
+        model.load_state_dict(_read_state(path))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise DeepcorrectError(f"--weights {path}: these weights are of another network: {reason}") from None
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_tensors(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        kind = "safetensors file" if path.suffix == ".safetensors" else "state dict of tensors alone, saved by torch.save"
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DeepcorrectError(f"--weights {path}: not a sound {kind} ({reason})") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DeepcorrectError(f"--weights {path}: not a state dict; save the network's with torch.save(net.state_dict(), ...)")
+    return state

@@ -1,8 +1,8 @@
 """AlexNet as Caffe has it (section 3.3, Figure 3b): two groups in layers 2, 4 and 5, local response normalisation.
 
-60,965,224 parameters; images of 227x227 pixels. As the weights that the paper used (convnets-keras) expect, the mean is
-subtracted from values on the 0-255 scale, pooling comes before normalisation, and the normalisation divides by
-``(2 + 1e-4 * sum of squares) ** 0.75`` over five channels.
+60,965,224 parameters. Images are 256x256 pixels in the paper, of which the network sees the centre 227x227. As the weights that
+the paper used (convnets-keras) expect, the mean is subtracted from values on the 0-255 scale, pooling comes before
+normalisation, and the normalisation divides by ``(2 + 1e-4 * sum of squares) ** 0.75`` over five channels.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from collections import OrderedDict
 
 from torch import nn
 
-from deepcorrect.models.blocks import Normalize, initialize
+from deepcorrect.datasets.decoding import Resize
+from deepcorrect.models.blocks import initialize
+from deepcorrect.models.preprocessing import Prepare, Preprocessing
 
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+PREPROCESSING = Preprocessing(Resize(256, squash=True), 227, MEAN, (1 / 255,) * 3)
 
 
 class AlexNet(nn.Sequential):
-    """Images (B, 3, 227, 227) in [0, 1] to logits (B, classes)."""
+    """Images (B, 3, H, W) in [0, 1], 227 pixels or more a side, to logits (B, classes)."""
 
     def __init__(self, classes: int = 1000) -> None:
         layers: list[tuple[str, nn.Module]] = [
-            ("normalize", Normalize(MEAN, (1 / 255,) * 3)),
+            ("prepare", Prepare(PREPROCESSING.crop, PREPROCESSING.mean, PREPROCESSING.std)),
             ("conv1", nn.Conv2d(3, 96, 11, stride=4)),
             ("relu1", nn.ReLU(inplace=True)),
             ("pool1", nn.MaxPool2d(3, 2)),

@@ -1,0 +1,55 @@
+"""From an image file to pixels of one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from deepcorrect.errors import DeepcorrectError
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How images are brought to one size, ``size`` pixels a side.
+
+    Attributes:
+        size: of the shorter side, after which the centre is cropped; or of both sides, if they are to be squashed.
+        squash: whether they are.
+        interpolation: one of Pillow's, which average over the pixels that an output pixel covers.
+    """
+
+    size: int
+    squash: bool = False
+    interpolation: Interpolation = "bilinear"
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """The image at its size."""
+        size = self.size
+        kind = Image.Resampling[self.interpolation.upper()]
+        if self.squash:
+            return image.resize((size, size), kind)
+        shorter = min(image.size)
+        width, height = (max(size, side * size // shorter) for side in image.size)
+        left, top = (width - size) // 2, (height - size) // 2
+        return image.resize((width, height), kind).crop((left, top, left + size, top + size))
+
+
+def decode(file: Path, resize: Resize | None, grey: bool) -> np.ndarray:
+    """One image as (H, W, C) uint8.
+
+    Raises:
+        DeepcorrectError: it cannot be decoded.
+    """
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("L" if grey else "RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DeepcorrectError(f"{file}: not a readable image ({type(error).__name__})") from None
+    pixels = np.asarray(image if resize is None else resize(image))
+    return pixels[..., None] if grey else pixels

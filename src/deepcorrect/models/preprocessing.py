@@ -1,0 +1,61 @@
+"""What a pretrained network expects of its images: their size, the part of them that it sees, and their normalisation.
+
+Images are resized as they are read, and the network itself crops and normalises: a distortion acts between the two, on resized
+images in [0, 1], as in the paper's protocol for ImageNet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from deepcorrect.datasets.decoding import Resize
+from deepcorrect.models.blocks import Normalize
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Of a pretrained network.
+
+    Attributes:
+        resize: done as images are read; None leaves them as they are.
+        crop: pixels a side of the centre that the network sees.
+        mean, std: of each channel of images in [0, 1].
+    """
+
+    resize: Resize | None
+    crop: int | None = None
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+
+class Prepare(nn.Module):
+    """Crop the centre of images (B, C, H, W) in [0, 1], where they are larger, and normalise them."""
+
+    def __init__(self, crop: int | None, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.crop = crop
+        self.normalize = Normalize(mean, std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.crop is not None:
+            top, left = (max(0, (size - self.crop) // 2) for size in images.shape[-2:])
+            images = images[..., top : top + self.crop, left : left + self.crop]
+        prepared: Tensor = self.normalize(images)
+        return prepared
+
+
+class Prepared(nn.Module):
+    """A network with its preprocessing in front, from images in [0, 1] to logits."""
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.prepare = Prepare(preprocessing.crop, preprocessing.mean, preprocessing.std)
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        answer = self.network(self.prepare(images))
+        logits: Tensor = getattr(answer, "logits", answer)
+        return logits
