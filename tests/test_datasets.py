@@ -48,7 +48,7 @@ def test_cifar_is_read_and_split(tmp_path: Path) -> None:
     with (tmp_path / "cifar-100-python" / "train").open("rb") as file:
         raw = pickle.load(file)
     index = int(data.validation.indices[3])
-    picture = np.moveaxis(data.validation.images[3].numpy(), 0, -1)
+    picture = np.moveaxis(data.validation.held().images[3].numpy(), 0, -1)
     assert np.array_equal(picture[5, 9], raw[b"data"][index].reshape(3, 32, 32)[:, 5, 9])
     assert int(data.validation.labels[3]) == raw[b"fine_labels"][index]
     assert torch.bincount(data.validation.labels).tolist() == [1] * 100
@@ -157,7 +157,7 @@ def test_images_are_brought_to_one_size(tmp_path: Path) -> None:
     write_pictures(tmp_path / "cat", 12, (40, 20))
     write_pictures(tmp_path / "dog", 12, (15, 33))
     with pytest.raises(DeepcorrectError, match=r"15x33 pixels, .* 40x20; give --size"):
-        read_folder(tmp_path)
+        load_dataset(f"folder:{tmp_path}")
     assert read_folder(tmp_path, resize=Resize(16)).image_shape == (3, 16, 16)
     assert read_folder(tmp_path, resize=Resize(16), grey=True).image_shape == (1, 16, 16)
 
@@ -168,7 +168,7 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path: Path) -> None:
     bad = tmp_path / "cat" / "005.png"
     bad.write_bytes(bad.read_bytes()[:40])
     with pytest.raises(DeepcorrectError, match=r"005.png: not a readable image .*--skip-bad"):
-        read_folder(tmp_path)
+        load_dataset(f"folder:{tmp_path}")
     told: list[str] = []
     data = read_folder(tmp_path, skip_bad=True, warn=told.append)
     assert len(data.train) + len(data.validation) + len(data.test) == 39
@@ -193,7 +193,7 @@ def test_digits_are_the_real_scans() -> None:
     data = load_dataset("digits")
     assert len(data.train) + len(data.validation) + len(data.test) == 1797
     assert data.image_shape == (1, 8, 8)
-    assert data.test.images.max() == 255
+    assert data.test.held().images.max() == 255
 
 
 def test_splitting_sets_a_share_of_every_class_aside() -> None:

@@ -92,7 +92,7 @@ def test_an_interrupted_ranking_continues_after_the_last_layer_and_level(images:
 
 
 def test_bf16_gives_nearly_the_same_gains(small: nn.Module, digits: Dataset) -> None:
-    images = digits.validation.balanced(60, 0)
+    images = digits.validation.balanced(60, 0).held()
     layer = find_layers(small, as_float(images.images[:1]))[0]
     full, half = (GainMeter(small, images, NOISE, precision=kind).measure(layer, 60.0).each[2] for kind in ("fp32", "bf16"))
     assert half.mean(1).tolist() == pytest.approx(full.mean(1).tolist(), abs=0.02)

@@ -38,7 +38,7 @@ class Interrupt(Silent):
 def corrected(data: Dataset) -> tuple[nn.Module, Correction]:
     network = make_toy("batch-norm")
     plan = Plan(distortion="noise", filters={"0": (0, 1, 2), "3": (1, 4)})
-    return network, attach(network, plan, as_float(data.test.images[:2]), seed=3)
+    return network, attach(network, plan, as_float(data.test.held().images[:2]), seed=3)
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, TAUGHT], ids=["sgd", "muon, taught"])

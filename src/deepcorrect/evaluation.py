@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.datasets.images import ImageSet
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
 from deepcorrect.runtime import Precision, autocast
@@ -51,9 +51,9 @@ class Evaluation:
 @torch.inference_mode()
 def top_classes(
     model: nn.Module,
-    images: ImageSet,
+    images: Images,
     distortion: Distortion,
-    level: float,
+    levels: Sequence[float],
     *,
     count: int = 5,
     seed: int = 0,
@@ -62,22 +62,26 @@ def top_classes(
     batch_size: int = EVALUATION_BATCH,
     progress: Progress | None = None,
 ) -> Tensor:
-    """The most likely classes of every image at one level, (N, count), most likely first; the model must be in eval mode."""
+    """The most likely classes of every image at each level, (levels, N, count), most likely first, each image read once.
+
+    The model must be in eval mode.
+    """
     device = device or torch.device("cpu")
-    found = []
+    found: list[list[Tensor]] = [[] for _ in levels]
     for batch in batches(images, batch_size, device):
-        distorted = distortion.at(batch.images, level, batch.indices, seed)
-        with autocast(device, precision):
-            logits = model(distorted.contiguous(memory_format=torch.channels_last))
-        found.append(logits.float().topk(min(count, logits.shape[1]), dim=1).indices.cpu())
-        if progress is not None:
-            progress(len(batch.labels))
-    return torch.cat(found)
+        for level, tops in zip(levels, found, strict=True):
+            distorted = distortion.at(batch.images, level, batch.indices, seed)
+            with autocast(device, precision):
+                logits = model(distorted.contiguous(memory_format=torch.channels_last))
+            tops.append(logits.float().topk(min(count, logits.shape[1]), dim=1).indices.cpu())
+            if progress is not None:
+                progress(len(batch.labels))
+    return torch.stack([torch.cat(tops) for tops in found])
 
 
 def evaluate(
     model: nn.Module,
-    images: ImageSet,
+    images: Images,
     distortion: Distortion,
     levels: Sequence[float],
     *,
@@ -99,22 +103,25 @@ def evaluate(
         classes: how many classes the labels may name.
         seed: of the evaluation noise.
         progress: called with the number of images done since its last call.
-        tell: called with each level and its top-1 accuracy as they are measured, the clean level first.
+        tell: called with each level and its top-1 accuracy; with the clean level's before the others are measured.
     """
     model.eval()
     everything = (0.0, *(float(level) for level in levels))
     top1, top5, per_class = [], [], []
     labels = images.labels.cpu()
-    for level in everything:
+    for part in (everything[:1], everything[1:]):
+        if not part:
+            continue
         found = top_classes(
-            model, images, distortion, level,
+            model, images, distortion, part,
             seed=seed, device=device, precision=precision, batch_size=batch_size, progress=progress,
         )  # fmt: skip
-        hits = found == labels[:, None]
-        top1.append(hits[:, 0].double().mean().item())
-        top5.append(hits.any(1).double().mean().item())
-        counts = torch.bincount(labels, minlength=classes)
-        right = torch.bincount(labels[hits[:, 0]], minlength=classes)
-        per_class.append(tuple((right.double() / counts).tolist()))
-        tell(level, top1[-1])
+        for level, tops in zip(part, found, strict=True):
+            hits = tops == labels[:, None]
+            top1.append(hits[:, 0].double().mean().item())
+            top5.append(hits.any(1).double().mean().item())
+            counts = torch.bincount(labels, minlength=classes)
+            right = torch.bincount(labels[hits[:, 0]], minlength=classes)
+            per_class.append(tuple((right.double() / counts).tolist()))
+            tell(level, top1[-1])
     return Evaluation(distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images))

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.datasets.images import ImageSet
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.graph import Graph, capture
 from deepcorrect.layers import Layer
@@ -47,7 +47,7 @@ class GainMeter:
     """
 
     model: nn.Module
-    images: ImageSet
+    images: Images
     distortion: Distortion
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -58,6 +58,7 @@ class GainMeter:
 
     def __post_init__(self) -> None:
         self.model.eval()
+        self.images = self.images.held()
         self._swaps: dict[str, Swap] = {}
 
     @cached_property
@@ -70,7 +71,7 @@ class GainMeter:
     def swap(self, layer: Layer) -> Swap:
         """What swaps a layer's filters."""
         if layer.name not in self._swaps:
-            self._swaps[layer.name] = make_swap(self.model, self.graph, layer, self.images.images.shape[1:])
+            self._swaps[layer.name] = make_swap(self.model, self.graph, layer, self.images.shape[1:])
         return self._swaps[layer.name]
 
     @torch.inference_mode()
@@ -89,7 +90,8 @@ class GainMeter:
 
     def load(self, part: slice, level: float) -> tuple[Batch, Tensor]:
         """Some of the images clean, and distorted."""
-        (batch,) = batches(ImageSet(*(tensor[part] for tensor in vars(self.images).values())), IMAGES_A_BATCH, self.device)
+        positions = torch.arange(len(self.images))[part]
+        (batch,) = batches(self.images.take(positions), IMAGES_A_BATCH, self.device)
         distorted = self.distortion.at(batch.images, level, batch.indices, self.seed)
         return batch, distorted.contiguous(memory_format=torch.channels_last)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from deepcorrect.datasets.images import ImageSet
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.evaluation import EVALUATION_BATCH
 from deepcorrect.graph import capture
@@ -24,7 +24,7 @@ from deepcorrect.swapping import make_swap
 @torch.inference_mode()
 def evaluate_ideal(
     model: nn.Module,
-    images: ImageSet,
+    images: Images,
     distortion: Distortion,
     levels: Sequence[float],
     layer: Layer,

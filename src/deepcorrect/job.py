@@ -15,7 +15,7 @@ from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import Evaluation, evaluate
 from deepcorrect.layers import Layer, find_layers
-from deepcorrect.loading import as_float
+from deepcorrect.loading import batches
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Reporter, Silent
 from deepcorrect.results import Record, Run
@@ -55,7 +55,7 @@ class Job:
     @property
     def example(self) -> Tensor:
         """Two test images, (2, C, H, W) in [0, 1], on the device."""
-        return as_float(self.data.test.images[:2].to(self.device))
+        return next(batches(self.data.test.take(torch.arange(2)), 2, self.device)).images
 
     @property
     def layers(self) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""Batches: small sets stay on the device as uint8; augmentation and distortion happen there, batch by batch."""
+"""Batches: small sets stay on the device as uint8, large ones are streamed to it; augmentation and distortion happen there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepcorrect.augmentation import augment
-from deepcorrect.datasets.images import ImageSet
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.recipes import Recipe
 from deepcorrect.seeding import Use, generator
@@ -36,11 +36,11 @@ def as_float(images: Tensor) -> Tensor:
     return images.to(memory_format=torch.channels_last).float().div_(255)
 
 
-def batches(images: ImageSet, size: int, device: torch.device) -> Iterator[Batch]:
+def batches(images: Images, size: int, device: torch.device) -> Iterator[Batch]:
     """The images in order, ``size`` at a time."""
-    for start in range(0, len(images), size):
-        part = ImageSet(*(tensor[start : start + size].to(device) for tensor in vars(images).values()))
-        yield Batch(as_float(part.images), part.labels, part.indices)
+    groups = torch.arange(len(images)).split(size)  # type: ignore[no-untyped-call]
+    for group, pixels in zip(groups, images.read(groups), strict=True):
+        yield Batch(as_float(pixels.to(device)), images.labels[group].to(device), images.indices[group].to(device))
 
 
 def distort_share(
@@ -61,7 +61,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        images: ImageSet,
+        images: Images,
         recipe: Recipe,
         *,
         distortion: Distortion | None,
@@ -69,7 +69,7 @@ class TrainingBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._images = images.to(device)
+        self._images = images.on(device)
         self._recipe = recipe
         self._distortion = distortion
         self._levels = tuple(levels)
@@ -89,18 +89,19 @@ class TrainingBatches:
         """The batch of each step of epoch ``number``."""
         for passing in range(self._recipe.passes):
             order = torch.randperm(len(self._images), generator=generator(self._seed, Use.ORDER, number, passing))
-            for step, positions in enumerate(order.to(self._device).tensor_split(self._steps_per_pass)):
+            groups = order.tensor_split(self._steps_per_pass)
+            for step, (group, pixels) in enumerate(zip(groups, self._images.read(groups), strict=True)):
                 stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
-                clean = self._augmented(positions, stream)
+                clean = self._augmented(pixels.to(self._device), stream)
                 images = clean
                 if self._distortion is not None:
                     images = distort_share(clean, self._recipe.distorted, self._distortion, self._levels, stream)
                     images = images.contiguous(memory_format=torch.channels_last)
-                yield TrainingBatch(images, clean, self._images.labels[positions])
+                yield TrainingBatch(images, clean, self._images.labels[group.to(self._device)])
 
-    def _augmented(self, positions: Tensor, stream: torch.Generator) -> Tensor:
+    def _augmented(self, pixels: Tensor, stream: torch.Generator) -> Tensor:
         recipe = self._recipe
-        images = as_float(self._images.images[positions])
+        images = as_float(pixels)
         if recipe.flip or recipe.shift or recipe.rotation:
             images = augment(images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream)
         return images.contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from deepcorrect.datasets.images import ImageSet
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.gains import GainMeter
 from deepcorrect.layers import Layer
@@ -30,7 +30,7 @@ from deepcorrect.runtime import Precision
 
 def rank_filters(
     model: nn.Module,
-    images: ImageSet,
+    images: Images,
     distortion: Distortion,
     levels: Sequence[float],
     *,

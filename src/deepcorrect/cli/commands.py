@@ -243,31 +243,28 @@ def report(
 
 
 @app.command("data")
+@o.spread
 def describe_data(
     spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR or digits.", show_default=False)],
-    root: o.Root = None,
+    images: o.Images,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")
     ] = False,
-    size: o.Size = None,
-    grey: o.Grey = False,
-    skip_bad: o.SkipBad = False,
     as_json: o.Json = False,
 ) -> None:
     """Check a data set and say what is in it; fetch CIFAR-100.
 
     Example: deepcorrect data cifar100 --root data --download
     """
-    from deepcorrect.cli.context import resize_of, tell
-    from deepcorrect.datasets import load_dataset
+    from deepcorrect.cli.context import open_data
     from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
     if download:
-        if spec != "cifar100" or root is None:
+        if spec != "cifar100" or images.root is None:
             raise DeepcorrectError("--download: only for cifar100, with --root")
-        if not is_complete(root):
-            download_cifar100(root)
-    found = load_dataset(spec, root=root, resize=resize_of(size), grey=grey, skip_bad=skip_bad, warn=tell)
+        if not is_complete(images.root):
+            download_cifar100(images.root)
+    found = open_data(spec, images)
     described = {
         "data": found.name,
         "classes": len(found.classes),

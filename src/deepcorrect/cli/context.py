@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from deepcorrect.cli.options import Common, Ranked, Training
+from deepcorrect.cli.options import Common, Images, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
-from deepcorrect.datasets import load_dataset
+from deepcorrect.datasets import Dataset, load_dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.distortions import Distortion, get_distortion, parse_levels
 from deepcorrect.errors import DeepcorrectError
@@ -42,10 +43,7 @@ def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]
         raise DeepcorrectError(f"{processes.count} processes were launched; only rank shares its work among several")
     device = processes.device or resolve_device(common.device)
     expected = find_preprocessing(model)
-    resize = resize_of(common.size) or (expected.resize if expected else None)
-    data = load_dataset(
-        common.data, root=common.root, resize=resize, grey=common.grey, skip_bad=common.skip_bad, warn=tell
-    )  # fmt: skip
+    data = open_data(common.data, common, expected.resize if expected else None)
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
@@ -58,9 +56,12 @@ def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]
             raise
 
 
-def resize_of(size: int | None) -> Resize | None:
-    """What ``--size`` asks for."""
-    return None if size is None else Resize(size)
+def open_data(spec: str, given: Images, resize: Resize | None = None) -> Dataset:
+    """The data that the options name, resized as they say or else by ``resize``."""
+    return load_dataset(
+        spec, root=given.root, resize=Resize(given.size) if given.size else resize, grey=given.grey, skip_bad=given.skip_bad,
+        limit=given.limit, workers=(os.cpu_count() or 1) if given.workers is None else given.workers, warn=tell,
+    )  # fmt: skip
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:

@@ -50,13 +50,6 @@ NETWORK = (
 )
 
 Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder that holds cifar-100-python.")]
-Size = Annotated[
-    int | None,
-    typer.Option("--size", min=1, help="Bring a folder's images to this many pixels a side. Default: the network's own."),
-]
-Grey = Annotated[bool, typer.Option("--grey", help="Read a folder's images with one channel.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same command continues it.")]
 DistortionName = Annotated[str, typer.Option("--distortion", help="blur, noise, or file.py:name of your own.")]
@@ -78,14 +71,30 @@ CorrectionName = Annotated[
 
 
 @dataclass(frozen=True)
-class Common:
+class Images:
+    """How every command on data can be told to read it."""
+
+    root: Annotated[Path | None, typer.Option("--root", help="Folder that holds cifar-100-python.")] = None
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=1, help="Pixels a side to bring a folder's images to. Default: the network's own."),
+    ] = None
+    grey: Annotated[bool, typer.Option("--grey", help="Read a folder's images with one channel.")] = False
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")] = False
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Images a class to use at most, of each of training, validation and test."),
+    ] = None
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that decode a folder's images. Default: one a core.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Common(Images):
     """What every command on a network and data can be told."""
 
     data: Annotated[str, typer.Option("--data", help="cifar100, folder:DIR (one sub-folder a class), or digits.")] = "cifar100"
-    root: Root = None
-    size: Size = None
-    grey: Grey = False
-    skip_bad: SkipBad = False
     weights: Annotated[
         Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
     ] = None

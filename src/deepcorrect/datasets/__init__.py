@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.datasets.images import Dataset, Images, ImageSet
 from deepcorrect.errors import DeepcorrectError
 
-__all__ = ["Dataset", "ImageSet", "load_dataset"]
+__all__ = ["Dataset", "ImageSet", "Images", "load_dataset"]
+
+
+HELD_BYTES = 2_000_000_000
+"""Images of a folder that come to no more are held in memory."""
 
 
 def load_dataset(
@@ -19,22 +25,44 @@ def load_dataset(
     resize: Resize | None = None,
     grey: bool = False,
     skip_bad: bool = False,
+    limit: int | None = None,
+    workers: int = 0,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Load a data set; its split into training, validation and test images is always the same.
 
     Args:
         spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), or ``digits``.
-        resize, grey, skip_bad, warn: for folders, see ``deepcorrect.datasets.folder.read_folder``.
+        limit: images of each class to take at most, of each of the three parts.
+        resize, grey, skip_bad, workers, warn: for folders, see ``deepcorrect.datasets.folder.read_folder``.
 
     Raises:
         DeepcorrectError: unknown spec, or files that are missing or unsound.
     """
+    found = _read(spec, root, resize, grey, skip_bad, workers, warn)
+    parts = {name: getattr(found, name) for name in ("train", "validation", "test")}
+    if limit is not None:
+        parts = {name: part.limited(limit, seed=0) for name, part in parts.items()}
+    if sum(math.prod(part.shape) for part in parts.values()) <= HELD_BYTES:
+        parts = {name: part.held() for name, part in parts.items()}
+    return replace(found, **parts)
+
+
+def _read(
+    spec: str,
+    root: Path | None,
+    resize: Resize | None,
+    grey: bool,
+    skip_bad: bool,
+    workers: int,
+    warn: Callable[[str], None],
+) -> Dataset:
     kind, _, place = spec.partition(":")
     if kind == "folder" and place:
         from deepcorrect.datasets.folder import read_folder
 
-        return read_folder(Path(place).expanduser(), resize=resize, grey=grey, skip_bad=skip_bad, warn=warn)
+        folder = Path(place).expanduser()
+        return read_folder(folder, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, warn=warn)
     if spec == "cifar100":
         from deepcorrect.datasets.cifar100 import read_cifar100
 

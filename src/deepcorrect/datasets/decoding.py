@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -40,16 +40,19 @@ class Resize:
         return image.resize((width, height), kind).crop((left, top, left + size, top + size))
 
 
-def decode(file: Path, resize: Resize | None, grey: bool) -> np.ndarray:
+def decode(item: Any, open: Callable[[Any], Image.Image], resize: Resize | None, grey: bool) -> np.ndarray:
     """One image as (H, W, C) uint8.
+
+    Args:
+        item: names the image in messages, and is what ``open`` opens.
 
     Raises:
         DeepcorrectError: it cannot be decoded.
     """
     try:
-        with Image.open(file) as opened:
+        with open(item) as opened:
             image = opened.convert("L" if grey else "RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DeepcorrectError(f"{file}: not a readable image ({type(error).__name__})") from None
+        raise DeepcorrectError(f"{item}: not a readable image ({type(error).__name__})") from None
     pixels = np.asarray(image if resize is None else resize(image))
     return pixels[..., None] if grey else pixels

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
+from PIL import Image
 
-from deepcorrect.datasets.decoding import Resize, decode
-from deepcorrect.datasets.images import Dataset, ImageSet, split
+from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.images import Dataset, Images, split
+from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.errors import DeepcorrectError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
@@ -24,9 +26,10 @@ def read_folder(
     resize: Resize | None = None,
     grey: bool = False,
     skip_bad: bool = False,
+    workers: int = 0,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
-    """Decode every image into memory; classes are the sub-folders in alphabetical order.
+    """Find the images; classes are the sub-folders in alphabetical order.
 
     Without ``train`` and ``test`` (or ``val``) folders, a fifth of every class is set aside for testing and a tenth for
     validation, always the same ones. Where only one of ``val`` and ``test`` is there, it is tested on, and a tenth of
@@ -36,10 +39,11 @@ def read_folder(
         root: the folder.
         resize: how images are brought to one size; needed where their sizes differ.
         grey: decode to one channel.
-        skip_bad: leave out files that cannot be decoded, and tell ``warn``.
+        skip_bad: decode every image once, leave out those that cannot be, and tell ``warn``.
+        workers: processes that decode.
 
     Raises:
-        DeepcorrectError: no such folder, no classes, no images, a corrupt image, or sizes that differ.
+        DeepcorrectError: no such folder, no classes, or no images.
     """
     if not root.is_dir():
         raise DeepcorrectError(f"--data folder:{root}: no such folder")
@@ -47,8 +51,11 @@ def read_folder(
     is_split = "train" in parts and len(parts) > 1
     classes = _classes(parts["train"] if is_split else root)
 
-    def read(folder: Path) -> ImageSet:
-        return _read_images(folder, classes, resize=resize, grey=grey, skip_bad=skip_bad, warn=warn)
+    def read(folder: Path) -> StreamedSet:
+        files, labels = _list_files(folder, classes)
+        stream = Stream.of(files, Image.open, resize, grey, workers)
+        found = StreamedSet(stream, torch.tensor(labels), torch.arange(len(files)))
+        return _without_bad(found, warn) if skip_bad else found
 
     if is_split:
         train, test = read(parts["train"]), read(parts.get("test", parts.get("val", root)))
@@ -60,7 +67,7 @@ def read_folder(
         rest, test = split(read(root), TEST_SHARE, seed=0)
         train, validation = split(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed=0)
     _require_images(root, train=train, validation=validation, test=test)
-    ladder = "cifar" if test.images.shape[-1] <= SMALL else "imagenet"
+    ladder = "cifar" if test.shape[-1] <= SMALL else "imagenet"
     return Dataset(f"folder:{root}", classes, ladder, train, validation, test)
 
 
@@ -75,38 +82,31 @@ def _sub_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
 
 
-def _require_images(root: Path, **parts: ImageSet) -> None:
+def _require_images(root: Path, **parts: Images) -> None:
     for name, part in parts.items():
         if not len(part):
             raise DeepcorrectError(f"{root}: too few images for a {name} set; give every class ten or more")
 
 
-def _read_images(
-    folder: Path, classes: tuple[str, ...], *, resize: Resize | None, grey: bool, skip_bad: bool, warn: Callable[[str], None]
-) -> ImageSet:
+def _list_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     unknown = sorted(set(_sub_folders(folder)) - set(classes))
     if unknown:
         raise DeepcorrectError(
             f"{folder / unknown[0]}: a class that the training images do not have; remove it, or add it there"
         )
-    images, labels = [], []
+    files, labels = [], []
     for label, name in enumerate(classes):
-        files = sorted(file for file in (folder / name).glob("**/*") if file.suffix.lower() in SUFFIXES)
-        if not files:
+        found = sorted(file for file in (folder / name).glob("**/*") if file.suffix.lower() in SUFFIXES)
+        if not found:
             raise DeepcorrectError(f"{folder / name}: no images ({', '.join(sorted(SUFFIXES))}) in this class's folder")
-        for file in files:
-            try:
-                images.append(decode(file, resize, grey))
-                labels.append(label)
-            except DeepcorrectError as error:
-                if not skip_bad:
-                    raise DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad") from None
-                warn(f"skipped: {error}")
-            if images[-1:] and images[-1].shape != images[0].shape:
-                raise DeepcorrectError(
-                    f"{file}: {images[-1].shape[1]}x{images[-1].shape[0]} pixels, the images before it "
-                    f"{images[0].shape[1]}x{images[0].shape[0]}; give --size to bring all to one size"
-                )
-    if not images:
-        raise DeepcorrectError(f"{folder}: none of its images can be read")
-    return ImageSet.whole(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
+        files += found
+        labels += [label] * len(found)
+    return files, labels
+
+
+def _without_bad(images: StreamedSet, warn: Callable[[str], None]) -> StreamedSet:
+    good = torch.ones(len(images), dtype=torch.bool)
+    for position, error in images.stream.bad():
+        good[position] = False
+        warn(f"skipped: {error}")
+    return replace(images.take(good.nonzero()[:, 0]), indices=torch.arange(int(good.sum())))

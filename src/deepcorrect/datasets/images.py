@@ -1,9 +1,12 @@
-"""Labelled images in memory, and seeded ways to take a part of them."""
+"""Labelled images, in memory or streamed, and seeded ways to take a part of them."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,37 +15,46 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.seeding import Use, generator
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """Images of one size with their labels.
+class Images(ABC):
+    """Images of one size with their labels, in memory or not.
 
     Attributes:
-        images: (N, C, H, W), uint8.
         labels: (N,), int64.
         indices: (N,), int64, each image's position in its source; evaluation noise is keyed by it.
     """
 
-    images: Tensor
     labels: Tensor
     indices: Tensor
 
-    @classmethod
-    def whole(cls, images: Tensor, labels: Tensor) -> ImageSet:
-        """A set whose indices count from zero."""
-        return cls(images, labels, torch.arange(len(images)))
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+
+    @abstractmethod
+    def take(self, positions: Tensor) -> Self:
+        """The images at ``positions``, with their own indices."""
+
+    @abstractmethod
+    def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Group after group of images at the given positions, (B, C, H, W) uint8."""
+
+    @abstractmethod
+    def held(self) -> ImageSet:
+        """The same set with its images in memory."""
+
+    @abstractmethod
+    def on(self, device: torch.device) -> Images:
+        """The same set, with what is in memory on a device."""
+
+    @abstractmethod
+    def signature(self) -> bytes:
+        """What tells these images from others."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, positions: Tensor) -> ImageSet:
-        """The images at ``positions``, with their own indices."""
-        return ImageSet(self.images[positions], self.labels[positions], self.indices[positions])
-
-    def to(self, device: torch.device) -> ImageSet:
-        """The same set on a device."""
-        return ImageSet(self.images.to(device), self.labels.to(device), self.indices.to(device))
-
-    def balanced(self, count: int, seed: int) -> ImageSet:
+    def balanced(self, count: int, seed: int) -> Self:
         """``count`` images drawn without replacement, as equally over the classes as their numbers allow.
 
         Raises:
@@ -56,6 +68,58 @@ class ImageSet:
         rank = _rank_within_class(self.labels[shuffled])
         chosen = shuffled[torch.argsort(rank, stable=True)[:count]]
         return self.take(chosen.sort().values)
+
+    def limited(self, count: int, seed: int) -> Self:
+        """At most ``count`` images of each class, drawn without replacement."""
+        shuffled = torch.randperm(len(self), generator=generator(seed, Use.SUBSET))
+        return self.take(shuffled[_rank_within_class(self.labels[shuffled]) < count].sort().values)
+
+
+@dataclass(frozen=True)
+class ImageSet(Images):
+    """Images in memory.
+
+    Attributes:
+        images: (N, C, H, W), uint8.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+    @classmethod
+    def whole(cls, images: Tensor, labels: Tensor) -> ImageSet:
+        """A set whose indices count from zero."""
+        return cls(images, labels, torch.arange(len(images)))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        count, channels, height, width = self.images.shape
+        return count, channels, height, width
+
+    def take(self, positions: Tensor) -> ImageSet:
+        """The images at ``positions``, with their own indices."""
+        return ImageSet(self.images[positions], self.labels[positions], self.indices[positions])
+
+    def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Group after group of images at the given positions, (B, C, H, W) uint8."""
+        return (self.images[group.to(self.images.device)] for group in groups)
+
+    def held(self) -> ImageSet:
+        """Itself."""
+        return self
+
+    def on(self, device: torch.device) -> ImageSet:
+        """The same set on a device."""
+        return ImageSet(self.images.to(device), self.labels.to(device), self.indices.to(device))
+
+    def signature(self) -> bytes:
+        """Every pixel."""
+        return self.images.cpu().numpy().tobytes()
+
+
+Kind = TypeVar("Kind", bound=Images)
 
 
 @dataclass(frozen=True)
@@ -71,26 +135,26 @@ class Dataset:
     name: str
     classes: tuple[str, ...]
     ladder: str
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
+    train: Images
+    validation: Images
+    test: Images
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
-        channels, height, width = self.test.images.shape[1:]
-        return channels, height, width
+        return self.test.shape[1:]
 
     def fingerprint(self) -> str:
         """SHA-256 over classes, images, labels and their split."""
         digest = hashlib.sha256(repr(self.classes).encode())
         for part in (self.train, self.validation, self.test):
-            for tensor in (part.images, part.labels, part.indices):
+            digest.update(part.signature())
+            for tensor in (part.labels, part.indices):
                 digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
 
 
-def split(source: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
+def split(source: Kind, share: float, seed: int) -> tuple[Kind, Kind]:
     """Set ``share`` of every class aside (rounded, at least one image where a class has two): (rest, set aside)."""
     shuffled = torch.randperm(len(source), generator=generator(seed, Use.SPLIT))
     labels = source.labels[shuffled]

@@ -1,0 +1,141 @@
+"""Images that are decoded when they are read, in worker processes: memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from deepcorrect.datasets.decoding import Resize, decode
+from deepcorrect.datasets.images import Images, ImageSet
+from deepcorrect.errors import DeepcorrectError
+
+READ_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Images of one shape to be decoded in groups.
+
+    Attributes:
+        items: what there is to open, one an image.
+        open: opens one of them.
+        resize, grey: how they are decoded.
+        image_shape: (C, H, W) of every image.
+        workers: processes that decode; without any, the reading process does.
+    """
+
+    items: Sequence[Any]
+    open: Callable[[Any], Image.Image]
+    resize: Resize | None
+    grey: bool
+    image_shape: tuple[int, int, int]
+    workers: int = 0
+
+    @classmethod
+    def of(
+        cls, items: Sequence[Any], open: Callable[[Any], Image.Image], resize: Resize | None, grey: bool, workers: int
+    ) -> Stream:
+        """A stream of images of the first one's shape, which is opened for it unless all are resized.
+
+        Raises:
+            DeepcorrectError: it cannot be decoded.
+        """
+        if resize is not None:
+            return cls(items, open, resize, grey, (1 if grey else 3, resize.size, resize.size), workers)
+        height, width, channels = decode(items[0], open, None, grey).shape
+        return cls(items, open, None, grey, (channels, height, width), workers)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: int) -> Tensor | DeepcorrectError:
+        """One image, (C, H, W) uint8, or why it cannot be had: what a worker raises would lose its one line."""
+        item = self.items[position]
+        try:
+            pixels = torch.from_numpy(decode(item, self.open, self.resize, self.grey).copy()).permute(2, 0, 1)
+        except DeepcorrectError as error:
+            return error
+        if pixels.shape != self.image_shape:
+            (_, height, width), (_, wanted, wide) = pixels.shape, self.image_shape
+            return DeepcorrectError(
+                f"{item}: {width}x{height} pixels, others {wide}x{wanted}; give --size to bring all to one size"
+            )
+        return pixels
+
+    def take(self, positions: Tensor) -> Stream:
+        """The images at some positions."""
+        return replace(self, items=[self.items[position] for position in positions.tolist()])
+
+    def decoded(self, groups: Sequence[Tensor]) -> Iterator[list[Tensor | DeepcorrectError]]:
+        """Group after group of images, each or why it cannot be had."""
+        positions = [group.tolist() for group in groups]
+        workers = min(self.workers, len(positions)) if len(positions) > 1 else 0
+        return iter(DataLoader(self, batch_sampler=positions, num_workers=workers, collate_fn=list))  # type: ignore[arg-type]
+
+    def bad(self) -> Iterator[tuple[int, DeepcorrectError]]:
+        """Decode every image once: the positions of those that cannot be had, and why."""
+        groups = _in_order(len(self))
+        for group, images in zip(groups, self.decoded(groups), strict=True):
+            for position, image in zip(group.tolist(), images, strict=True):
+                if isinstance(image, DeepcorrectError):
+                    yield position, image
+
+
+@dataclass(frozen=True)
+class StreamedSet(Images):
+    """Images that are decoded when they are read."""
+
+    stream: Stream
+    labels: Tensor
+    indices: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return (len(self.stream), *self.stream.image_shape)
+
+    def take(self, positions: Tensor) -> StreamedSet:
+        """The images at ``positions``, with their own indices."""
+        return StreamedSet(self.stream.take(positions), self.labels[positions], self.indices[positions])
+
+    def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Group after group of images at the given positions, (B, C, H, W) uint8.
+
+        Raises:
+            DeepcorrectError: an image cannot be decoded.
+        """
+        for images in self.stream.decoded(groups):
+            yield torch.stack([_sound(image) for image in images])
+
+    def held(self) -> ImageSet:
+        """The same set with its images in memory."""
+        images = torch.empty(self.shape, dtype=torch.uint8)
+        groups = _in_order(len(self))
+        for group, read in zip(groups, self.read(groups), strict=True):
+            images[group] = read
+        return ImageSet(images, self.labels, self.indices)
+
+    def on(self, device: torch.device) -> StreamedSet:
+        """The same set, its labels on a device."""
+        return replace(self, labels=self.labels.to(device), indices=self.indices.to(device))
+
+    def signature(self) -> bytes:
+        """The names of the images, and how they are decoded."""
+        return repr((self.stream.resize, self.stream.grey, [str(item) for item in self.stream.items])).encode()
+
+
+def _sound(image: Tensor | DeepcorrectError) -> Tensor:
+    if isinstance(image, DeepcorrectError):
+        raise DeepcorrectError(f"{image}; repair or remove it, or go on without it with --skip-bad")
+    return image
+
+
+def _in_order(count: int) -> Sequence[Tensor]:
+    groups: Sequence[Tensor] = torch.arange(count).split(READ_AT_ONCE)  # type: ignore[no-untyped-call]
+    return groups

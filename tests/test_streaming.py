@@ -1,0 +1,95 @@
+"""Images that are decoded when they are read give what images in memory give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepcorrect import datasets
+from deepcorrect.datasets import load_dataset
+from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.datasets.streaming import StreamedSet
+from deepcorrect.distortions import get_distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.evaluation import evaluate
+from deepcorrect.gains import GainMeter
+from deepcorrect.layers import find_layers
+from deepcorrect.loading import TrainingBatches, as_float
+from deepcorrect.models.smallcnn import SmallCNN
+from deepcorrect.recipes import get_recipe
+
+NOISE = get_distortion("noise")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three classes of 20 random JPEG images of several sizes."""
+    random = np.random.RandomState(0)
+    for name in ("ant", "bee", "cat"):
+        (tmp_path / name).mkdir()
+        for number in range(20):
+            pixels = random.randint(0, 256, (random.randint(30, 60), random.randint(30, 60), 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number:02}.jpg")
+    return tmp_path
+
+
+def load(folder: Path, monkeypatch: pytest.MonkeyPatch, *, held: bool, workers: int = 0) -> Dataset:
+    monkeypatch.setattr(datasets, "HELD_BYTES", 10**9 if held else 0)
+    return load_dataset(f"folder:{folder}", resize=Resize(24), workers=workers)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streamed_images_are_evaluated_ranked_and_trained_on_as_held_ones(
+    folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, streamed = (load(folder, monkeypatch, held=held, workers=workers) for held in (True, False))
+    assert isinstance(held.test, ImageSet)
+    assert isinstance(streamed.test, StreamedSet)
+    assert streamed.image_shape == held.image_shape == (3, 24, 24)
+    assert streamed.ladder == held.ladder
+    torch.manual_seed(0)
+    model = SmallCNN(classes=3, channels=3).eval()
+    found = [evaluate(model, data.test, NOISE, (20, 90), classes=3, batch_size=5) for data in (held, streamed)]
+    assert found[0] == found[1]
+    layer = find_layers(model, as_float(held.test.images[:1]))[0]
+    gains = [GainMeter(model, data.validation, NOISE).measure(layer, 60.0).each for data in (held, streamed)]
+    assert torch.equal(*gains)
+    recipe = get_recipe("fast", "correct", batch_size=8)
+    sources = [
+        TrainingBatches(data.train, recipe, distortion=NOISE, levels=(20, 90), seed=0, device=CPU) for data in (held, streamed)
+    ]
+    for one, other in zip(*(source.epoch(1) for source in sources), strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_a_limit_takes_as_many_of_each_class(folder: Path) -> None:
+    data = load_dataset(f"folder:{folder}", resize=Resize(24), limit=3)
+    assert torch.bincount(data.train.labels).tolist() == [3, 3, 3]
+    assert torch.bincount(data.test.labels).tolist() == [3, 3, 3]
+    assert torch.bincount(data.validation.labels).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_decoded_is_named(folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(folder, monkeypatch, held=False, workers=workers)
+    assert isinstance(data.test, StreamedSet)
+    bad = Path(data.test.stream.items[3])
+    bad.write_bytes(bad.read_bytes()[:300])
+    groups = [torch.arange(place, place + 2) for place in range(0, 8, 2)]
+    with pytest.raises(DeepcorrectError, match=rf"^{bad}: not a readable image .*--skip-bad$"):
+        list(data.test.read(groups))
+
+
+def test_what_images_are_streamed_and_how_is_in_the_fingerprint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(folder, monkeypatch, held=False).fingerprint()
+    assert load(folder, monkeypatch, held=False, workers=2).fingerprint() == first
+    assert load_dataset(f"folder:{folder}", resize=Resize(25)).fingerprint() != first
+    (folder / "ant" / "00.jpg").rename(folder / "ant" / "30.jpg")
+    assert load(folder, monkeypatch, held=False).fingerprint() != first
