@@ -28,7 +28,7 @@ IMAGES = 500
 COUNTS = (25, 50, 100, 250)
 PAIRS = 20
 TEST_IMAGES = 2000
-RANDOM_DRAWS = 2
+RANDOM_DRAWS = 1
 BLOCK = 8
 ESTIMATES: tuple[tuple[str, Score, int], ...] = (
     ("probability, 1 step", "probability", 1),

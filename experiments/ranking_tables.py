@@ -62,7 +62,7 @@ def choice_table() -> str:
     if not rows:
         return ""
     title = f"Choosing filters: ideal correction on {content['test_images']:,} test images, mean of six levels"
-    return titled(title, ["Layer", *ways, "random (mean of two)"], rows)
+    return titled(title, ["Layer", *ways, "random"], rows)
 
 
 def trained_table() -> str:
