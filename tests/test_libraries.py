@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,9 @@ def test_a_hugging_face_network_sees_what_its_own_processor_gives_it(name: str, 
     Image.fromarray(pixels).resize((520, 360)).save(tmp_path / "image.png")
     expected = find_preprocessing(spec)
     assert expected is not None
-    images = torch.tensor(decode(tmp_path / "image.png", Image.open, expected.resize, grey=False)).permute(2, 0, 1)[None]
+    images = torch.tensor(decode("image", partial(Image.open, tmp_path / "image.png"), expected.resize, grey=False)).permute(
+        2, 0, 1
+    )[None]
     network = transformers.AutoModelForImageClassification.from_pretrained(tmp_path).eval()
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
     given = processor(Image.open(tmp_path / "image.png"), return_tensors="pt")["pixel_values"]

@@ -93,3 +93,28 @@ def test_what_images_are_streamed_and_how_is_in_the_fingerprint(folder: Path, mo
     assert load_dataset(f"folder:{folder}", resize=Resize(25)).fingerprint() != first
     (folder / "ant" / "00.jpg").rename(folder / "ant" / "30.jpg")
     assert load(folder, monkeypatch, held=False).fingerprint() != first
+
+
+def test_a_data_set_of_the_hub_is_read_as_the_folder_it_was_made_of(folder: Path, tmp_path: Path) -> None:
+    library = pytest.importorskip("datasets")
+    plain = load_dataset(f"folder:{folder}", resize=Resize(24))
+    files = sorted(folder.glob("*/*.jpg"))
+    features = library.Features({"picture": library.Image(), "kind": library.ClassLabel(names=list(plain.classes))})
+    rows = {"picture": [str(file) for file in files], "kind": [plain.classes.index(file.parent.name) for file in files]}
+    hidden = rows | {"kind": [-1] * len(files)}
+    for splits, left in (({"train": rows}, None), ({"train": rows, "test": hidden}, "its test split are not public")):
+        tables = {name: library.Dataset.from_dict(content, features=features) for name, content in splits.items()}
+        library.DatasetDict(tables).save_to_disk(tmp_path / "saved")
+        told: list[str] = []
+        found = load_dataset(f"hf:{tmp_path / 'saved'}", resize=Resize(24), warn=told.append)
+        assert found.classes == plain.classes
+        for part in ("train", "validation", "test"):
+            mine, other = getattr(found, part).held(), getattr(plain, part).held()
+            assert torch.equal(mine.images, other.images)
+            assert torch.equal(mine.labels, other.labels)
+        assert [message for message in told if left and left in message] == told
+    library.DatasetDict({"train": library.Dataset.from_dict({"text": ["a"]})}).save_to_disk(tmp_path / "text")
+    with pytest.raises(DeepcorrectError, match=r"needs a column of images and one of classes \(it has text\)"):
+        load_dataset(f"hf:{tmp_path / 'text'}")
+    with pytest.raises(DeepcorrectError, match="--data hf:nowhere/nothing: "):
+        load_dataset("hf:nowhere/nothing")

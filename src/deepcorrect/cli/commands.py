@@ -245,7 +245,7 @@ def report(
 @app.command("data")
 @o.spread
 def describe_data(
-    spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR or digits.", show_default=False)],
+    spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR, hf:NAME or digits.", show_default=False)],
     images: o.Images,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")

@@ -77,16 +77,16 @@ class Images:
     root: Annotated[Path | None, typer.Option("--root", help="Folder that holds cifar-100-python.")] = None
     size: Annotated[
         int | None,
-        typer.Option("--size", min=1, help="Pixels a side to bring a folder's images to. Default: the network's own."),
+        typer.Option("--size", min=1, help="Pixels a side to bring images to. Default: the network's own."),
     ] = None
-    grey: Annotated[bool, typer.Option("--grey", help="Read a folder's images with one channel.")] = False
+    grey: Annotated[bool, typer.Option("--grey", help="Read images with one channel.")] = False
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")] = False
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="Images a class to use at most, of each of training, validation and test."),
     ] = None
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that decode a folder's images. Default: one a core.")
+        int | None, typer.Option("--workers", min=0, help="Processes that decode images. Default: one a core.")
     ] = None
 
 
@@ -94,7 +94,9 @@ class Images:
 class Common(Images):
     """What every command on a network and data can be told."""
 
-    data: Annotated[str, typer.Option("--data", help="cifar100, folder:DIR (one sub-folder a class), or digits.")] = "cifar100"
+    data: Annotated[str, typer.Option("--data", help="cifar100, digits, folder:DIR (one sub-folder a class), hf:NAME.")] = (
+        "cifar100"
+    )
     weights: Annotated[
         Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
     ] = None

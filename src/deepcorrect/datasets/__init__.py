@@ -1,4 +1,4 @@
-"""Labelled images from a spec: ``cifar100``, ``folder:DIR`` or ``digits``."""
+"""Labelled images from a spec: ``cifar100``, ``folder:DIR``, ``hf:NAME`` or ``digits``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Dataset", "ImageSet", "Images", "load_dataset"]
 
 
 HELD_BYTES = 2_000_000_000
-"""Images of a folder that come to no more are held in memory."""
+"""Images that come to no more are held in memory."""
 
 
 def load_dataset(
@@ -32,9 +32,10 @@ def load_dataset(
     """Load a data set; its split into training, validation and test images is always the same.
 
     Args:
-        spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), or ``digits``.
+        spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), ``hf:NAME``
+            (a data set of the Hugging Face hub, or a folder of ``save_to_disk``), or ``digits``.
         limit: images of each class to take at most, of each of the three parts.
-        resize, grey, skip_bad, workers, warn: for folders, see ``deepcorrect.datasets.folder.read_folder``.
+        resize, grey, skip_bad, workers, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
 
     Raises:
         DeepcorrectError: unknown spec, or files that are missing or unsound.
@@ -63,6 +64,10 @@ def _read(
 
         folder = Path(place).expanduser()
         return read_folder(folder, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, warn=warn)
+    if kind == "hf" and place:
+        from deepcorrect.datasets.hub import read_hub
+
+        return read_hub(place, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, warn=warn)
     if spec == "cifar100":
         from deepcorrect.datasets.cifar100 import read_cifar100
 
@@ -73,4 +78,4 @@ def _read(
         from deepcorrect.datasets.digits import read_digits
 
         return read_digits()
-    raise DeepcorrectError(f"--data {spec}: unknown; use cifar100, folder:DIR or digits")
+    raise DeepcorrectError(f"--data {spec}: unknown; use cifar100, folder:DIR, hf:NAME or digits")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -40,19 +40,16 @@ class Resize:
         return image.resize((width, height), kind).crop((left, top, left + size, top + size))
 
 
-def decode(item: Any, open: Callable[[Any], Image.Image], resize: Resize | None, grey: bool) -> np.ndarray:
+def decode(name: str, open: Callable[[], Image.Image], resize: Resize | None, grey: bool) -> np.ndarray:
     """One image as (H, W, C) uint8.
 
-    Args:
-        item: names the image in messages, and is what ``open`` opens.
-
     Raises:
-        DeepcorrectError: it cannot be decoded.
+        DeepcorrectError: it cannot be decoded; ``name`` names it.
     """
     try:
-        with open(item) as opened:
+        with open() as opened:
             image = opened.convert("L" if grey else "RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DeepcorrectError(f"{item}: not a readable image ({type(error).__name__})") from None
+        raise DeepcorrectError(f"{name}: not a readable image ({type(error).__name__})") from None
     pixels = np.asarray(image if resize is None else resize(image))
     return pixels[..., None] if grey else pixels

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset, Images, split
+from deepcorrect.datasets.images import Dataset
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.errors import DeepcorrectError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
-TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
-SMALL = 64
-"""Images up to this many pixels wide take the CIFAR ladder, larger ones ImageNet's."""
 
 
 def read_folder(
@@ -31,9 +27,8 @@ def read_folder(
 ) -> Dataset:
     """Find the images; classes are the sub-folders in alphabetical order.
 
-    Without ``train`` and ``test`` (or ``val``) folders, a fifth of every class is set aside for testing and a tenth for
-    validation, always the same ones. Where only one of ``val`` and ``test`` is there, it is tested on, and a tenth of
-    the training images validates.
+    Folders ``train``, ``val`` and ``test`` of such sub-folders, or the first with one of the others, are used as
+    ``deepcorrect.datasets.images.divide`` says.
 
     Args:
         root: the folder.
@@ -53,22 +48,12 @@ def read_folder(
 
     def read(folder: Path) -> StreamedSet:
         files, labels = _list_files(folder, classes)
-        stream = Stream.of(files, Image.open, resize, grey, workers)
+        stream = Stream.of(files, Image.open, resize, grey, workers=workers)
         found = StreamedSet(stream, torch.tensor(labels), torch.arange(len(files)))
-        return _without_bad(found, warn) if skip_bad else found
+        return found.without_bad(warn) if skip_bad else found
 
-    if is_split:
-        train, test = read(parts["train"]), read(parts.get("test", parts.get("val", root)))
-        if len(parts) == 3:
-            validation = read(parts["val"])
-        else:
-            train, validation = split(train, VALIDATION_SHARE, seed=0)
-    else:
-        rest, test = split(read(root), TEST_SHARE, seed=0)
-        train, validation = split(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed=0)
-    _require_images(root, train=train, validation=validation, test=test)
-    ladder = "cifar" if test.shape[-1] <= SMALL else "imagenet"
-    return Dataset(f"folder:{root}", classes, ladder, train, validation, test)
+    folders = parts if is_split else {"all": root}
+    return Dataset.of_parts(f"folder:{root}", classes, {name: read(folder) for name, folder in folders.items()})
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -80,12 +65,6 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 def _sub_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
-
-
-def _require_images(root: Path, **parts: Images) -> None:
-    for name, part in parts.items():
-        if not len(part):
-            raise DeepcorrectError(f"{root}: too few images for a {name} set; give every class ten or more")
 
 
 def _list_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
@@ -102,11 +81,3 @@ def _list_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], lis
         files += found
         labels += [label] * len(found)
     return files, labels
-
-
-def _without_bad(images: StreamedSet, warn: Callable[[str], None]) -> StreamedSet:
-    good = torch.ones(len(images), dtype=torch.bool)
-    for position, error in images.stream.bad():
-        good[position] = False
-        warn(f"skipped: {error}")
-    return replace(images.take(good.nonzero()[:, 0]), indices=torch.arange(int(good.sum())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -13,6 +13,10 @@ from torch import Tensor
 
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.seeding import Use, generator
+
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
+SMALL = 64
+"""Images up to this many pixels wide take the CIFAR ladder, larger ones ImageNet's."""
 
 
 class Images(ABC):
@@ -139,6 +143,19 @@ class Dataset:
     validation: Images
     test: Images
 
+    @classmethod
+    def of_parts(cls, name: str, classes: tuple[str, ...], parts: Mapping[str, Images]) -> Dataset:
+        """As ``divide`` has them, with the ladder that suits their size.
+
+        Raises:
+            DeepcorrectError: too few images for one of the three.
+        """
+        train, validation, test = divide(parts)
+        for part, images in (("train", train), ("validation", validation), ("test", test)):
+            if not len(images):
+                raise DeepcorrectError(f"{name}: too few images for a {part} set; give every class ten or more")
+        return cls(name, classes, "cifar" if test.shape[-1] <= SMALL else "imagenet", train, validation, test)
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
@@ -162,6 +179,22 @@ def split(source: Kind, share: float, seed: int) -> tuple[Kind, Kind]:
     quota = (sizes * share).round().clamp_min(1).minimum((sizes - 1).clamp_min(0))
     aside = _rank_within_class(labels) < quota[labels]
     return source.take(shuffled[~aside].sort().values), source.take(shuffled[aside].sort().values)
+
+
+def divide(parts: Mapping[str, Kind]) -> tuple[Kind, Kind, Kind]:
+    """Training, validation and test images from those under ``train``, ``val`` and ``test``, or under any one name.
+
+    Of only one part, a fifth of every class is set aside for testing and a tenth for validation, always the same ones. Where
+    only one of ``val`` and ``test`` is there, it is tested on, and a tenth of the training images validates.
+    """
+    if len(parts) == 3:
+        return parts["train"], parts["val"], parts["test"]
+    if len(parts) == 2:
+        train, validation = split(parts["train"], VALIDATION_SHARE, seed=0)
+        return train, validation, parts["test"] if "test" in parts else parts["val"]
+    rest, test = split(next(iter(parts.values())), TEST_SHARE, seed=0)
+    train, validation = split(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed=0)
+    return train, validation, test
 
 
 def _rank_within_class(labels: Tensor) -> Tensor:

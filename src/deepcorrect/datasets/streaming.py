@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class Stream:
     """Images of one shape to be decoded in groups.
 
     Attributes:
+        source: stands before an item in messages.
         items: what there is to open, one an image.
         open: opens one of them.
         resize, grey: how they are decoded.
@@ -30,6 +32,7 @@ class Stream:
         workers: processes that decode; without any, the reading process does.
     """
 
+    source: str
     items: Sequence[Any]
     open: Callable[[Any], Image.Image]
     resize: Resize | None
@@ -39,7 +42,14 @@ class Stream:
 
     @classmethod
     def of(
-        cls, items: Sequence[Any], open: Callable[[Any], Image.Image], resize: Resize | None, grey: bool, workers: int
+        cls,
+        items: Sequence[Any],
+        open: Callable[[Any], Image.Image],
+        resize: Resize | None,
+        grey: bool,
+        *,
+        source: str = "",
+        workers: int = 0,
     ) -> Stream:
         """A stream of images of the first one's shape, which is opened for it unless all are resized.
 
@@ -47,9 +57,10 @@ class Stream:
             DeepcorrectError: it cannot be decoded.
         """
         if resize is not None:
-            return cls(items, open, resize, grey, (1 if grey else 3, resize.size, resize.size), workers)
-        height, width, channels = decode(items[0], open, None, grey).shape
-        return cls(items, open, None, grey, (channels, height, width), workers)
+            height, width, channels = resize.size, resize.size, 1 if grey else 3
+        else:
+            height, width, channels = decode(f"{source}{items[0]}", partial(open, items[0]), None, grey).shape
+        return cls(source, items, open, resize, grey, (channels, height, width), workers)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -57,8 +68,9 @@ class Stream:
     def __getitem__(self, position: int) -> Tensor | DeepcorrectError:
         """One image, (C, H, W) uint8, or why it cannot be had: what a worker raises would lose its one line."""
         item = self.items[position]
+        name = f"{self.source}{item}"
         try:
-            pixels = torch.from_numpy(decode(item, self.open, self.resize, self.grey).copy()).permute(2, 0, 1)
+            pixels = torch.from_numpy(decode(name, partial(self.open, item), self.resize, self.grey).copy()).permute(2, 0, 1)
         except DeepcorrectError as error:
             return error
         if pixels.shape != self.image_shape:
@@ -77,14 +89,6 @@ class Stream:
         positions = [group.tolist() for group in groups]
         workers = min(self.workers, len(positions)) if len(positions) > 1 else 0
         return iter(DataLoader(self, batch_sampler=positions, num_workers=workers, collate_fn=list))  # type: ignore[arg-type]
-
-    def bad(self) -> Iterator[tuple[int, DeepcorrectError]]:
-        """Decode every image once: the positions of those that cannot be had, and why."""
-        groups = _in_order(len(self))
-        for group, images in zip(groups, self.decoded(groups), strict=True):
-            for position, image in zip(group.tolist(), images, strict=True):
-                if isinstance(image, DeepcorrectError):
-                    yield position, image
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,17 @@ class StreamedSet(Images):
         for images in self.stream.decoded(groups):
             yield torch.stack([_sound(image) for image in images])
 
+    def without_bad(self, warn: Callable[[str], None]) -> StreamedSet:
+        """Decode every image once, and leave out those that cannot be had; ``warn`` is told why. Indices count anew."""
+        good = torch.ones(len(self), dtype=torch.bool)
+        groups = _in_order(len(self))
+        for group, images in zip(groups, self.stream.decoded(groups), strict=True):
+            for position, image in zip(group.tolist(), images, strict=True):
+                if isinstance(image, DeepcorrectError):
+                    good[position] = False
+                    warn(f"skipped: {image}")
+        return replace(self.take(good.nonzero()[:, 0]), indices=torch.arange(int(good.sum())))
+
     def held(self) -> ImageSet:
         """The same set with its images in memory."""
         images = torch.empty(self.shape, dtype=torch.uint8)
@@ -127,7 +142,9 @@ class StreamedSet(Images):
 
     def signature(self) -> bytes:
         """The names of the images, and how they are decoded."""
-        return repr((self.stream.resize, self.stream.grey, [str(item) for item in self.stream.items])).encode()
+        return repr(
+            (self.stream.source, self.stream.resize, self.stream.grey, [str(item) for item in self.stream.items])
+        ).encode()
 
 
 def _sound(image: Tensor | DeepcorrectError) -> Tensor:
