@@ -136,6 +136,16 @@ def test_every_image_is_seen_once_a_pass(dataset: Dataset) -> None:
     assert batches.steps_per_epoch == 6
 
 
+@pytest.mark.parametrize("steps", [2, 7])
+def test_an_epoch_can_be_a_number_of_batches(dataset: Dataset, steps: int) -> None:
+    recipe = get_recipe("fast", "correct", batch_size=25, steps=steps, shift=0.0, flip=False)
+    batches = TrainingBatches(dataset.train, recipe, distortion=None, levels=(), seed=0, device=torch.device("cpu"))
+    first = [batch.clean for batch in batches.epoch(0)]
+    assert len(first) == batches.steps_per_epoch == steps
+    assert recipe.images_an_epoch(len(dataset.train)) == steps * 25
+    assert not torch.equal(first[0], next(batches.epoch(1)).clean)
+
+
 def test_published_learning_rates() -> None:
     finetune, units = get_recipe("paper", "finetune"), get_recipe("paper", "correct")
     assert [finetune.rate_at(epoch * 7, 7) for epoch in (0, 9, 10, 20, 39)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-5])

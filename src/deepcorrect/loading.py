@@ -79,7 +79,7 @@ class TrainingBatches:
     @property
     def steps_per_epoch(self) -> int:
         """Batches an epoch, the last of a pass no smaller than its share."""
-        return self._recipe.passes * self._steps_per_pass
+        return self._recipe.steps or self._recipe.passes * self._steps_per_pass
 
     @property
     def _steps_per_pass(self) -> int:
@@ -87,9 +87,11 @@ class TrainingBatches:
 
     def epoch(self, number: int) -> Iterator[TrainingBatch]:
         """The batch of each step of epoch ``number``."""
-        for passing in range(self._recipe.passes):
+        left = self.steps_per_epoch
+        for passing in range(-(-left // self._steps_per_pass)):
             order = torch.randperm(len(self._images), generator=generator(self._seed, Use.ORDER, number, passing))
-            groups = order.tensor_split(self._steps_per_pass)
+            groups = order.tensor_split(self._steps_per_pass)[:left]
+            left -= len(groups)
             for step, (group, pixels) in enumerate(zip(groups, self._images.read(groups), strict=True)):
                 stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
                 clean = self._augmented(pixels.to(self._device), stream)

@@ -205,7 +205,7 @@ def _train(
     levels: Sequence[float],
     teacher: Teacher | None = None,
 ) -> None:
-    job.reporter.stage("train", len(job.data.train) * recipe.passes * recipe.epochs)
+    job.reporter.stage("train", recipe.images_an_epoch(len(job.data.train)) * recipe.epochs)
     correction = trained if isinstance(trained, Correction) else None
     history = train(
         job.model, trained, job.data, recipe, distortion=distortion, levels=levels, seed=job.seed, device=job.device,

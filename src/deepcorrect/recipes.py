@@ -30,6 +30,7 @@ class Recipe(BaseModel):
 
     epochs: int = Field(ge=1)
     passes: int = Field(1, ge=1, description="times an epoch goes through the training images")
+    steps: int | None = Field(None, ge=1, description="batches an epoch, instead of whole passes")
     batch_size: int = Field(250, ge=2)
     rate: float = Field(gt=0, description="initial learning rate, or the peak of one cycle")
     milestones: tuple[int, ...] = ()
@@ -49,6 +50,10 @@ class Recipe(BaseModel):
     rotation: float = Field(0.0, ge=0, le=180)
     validate_images: int | None = Field(None, ge=1, description="validation images used each epoch; all when absent")
     precision: Precision = "fp32"
+
+    def images_an_epoch(self, available: int) -> int:
+        """How many images an epoch sees, about, of a training set of so many."""
+        return self.passes * available if self.steps is None else self.steps * min(self.batch_size, available)
 
     def rate_at(self, step: int, steps_per_epoch: int, corrected_layers: int = 0) -> float:
         """The learning rate of a step, counted from 0 over the whole training."""

@@ -76,7 +76,7 @@ def train(
     source = TrainingBatches(data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device)
     optimizer = Optimizer(trained.parameters(), recipe)
     state = _State.restore(checkpoint, trained, optimizer)
-    reporter.advance(len(state.history) * recipe.passes * len(data.train))
+    reporter.advance(len(state.history) * recipe.images_an_epoch(len(data.train)))
     for epoch in range(len(state.history), recipe.epochs):
         started = time.perf_counter()
         network.eval()
