@@ -28,6 +28,7 @@ from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
 from experiments.grid import (
+    AGREEMENT_IMAGES,
     BASELINE,
     DISTORTIONS,
     ORDERS,
@@ -166,17 +167,18 @@ class Workshop:
     def _(self, cell: AgreementCell) -> dict[str, Any]:
         job = self._job(BASELINE, cell)
         distortion = get_distortion(cell.distortion)
-        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
-        return {"levels": levels, **agreement(job, meter, layer, levels)}
+        images = self.data.validation.balanced(AGREEMENT_IMAGES[cell.distortion], job.seed)
+        layer, levels = named(job.layers, cell.layer), self._levels(distortion)
+        return {"levels": levels, **agreement(job, meter_of(job, images, distortion), layer, levels)}
 
     @_work.register
     def _(self, cell: ChoiceCell) -> dict[str, Any]:
         job = self._job(BASELINE, cell)
         distortion = get_distortion(cell.distortion)
-        meter, layer, levels = meter_of(job, cell, distortion), named(job.layers, cell.layer), self._levels(distortion)
-        orders = read_json(result_file(cell.needs[0]))["orders"]
-        wanted = {name: orders[name] for name in ("top1", "probability", "probability, 1 step")}
-        return {"levels": levels, **choices(job, meter, layer, levels, wanted)}
+        images = self.data.validation.balanced(PRIORITY_IMAGES, job.seed)
+        layer, levels = named(job.layers, cell.layer), self._levels(distortion)
+        ranked = saved_ranking(cell.distortion).local(cell.layer)
+        return {"levels": levels, **choices(job, meter_of(job, images, distortion), layer, levels, ranked)}
 
     @_work.register
     def _(self, cell: NetworkCell) -> dict[str, Any]:
@@ -195,11 +197,9 @@ class Workshop:
         if cell.network.choice not in ORDERS:
             return choose(cell.network, saved_ranking(cell.distortion), cell.seed)
         found = {}
-        _, name = ORDERS[cell.network.choice]
-        for needed, count in zip(cell.needs, cell.network.filters, strict=True):
-            assert isinstance(needed, AgreementCell | ChoiceCell)
-            order = read_json(result_file(needed))["orders"][name]
-            found[needed.layer] = tuple(sorted(order[:count]))
+        for layer, count in zip(RANKED_LAYERS, cell.network.filters, strict=False):
+            order = read_json(result_file(ChoiceCell(cell.distortion, layer)))["orders"][cell.network.choice]
+            found[layer] = tuple(sorted(order[:count]))
         return found
 
     def _levels(self, distortion: Distortion) -> tuple[float, ...]:

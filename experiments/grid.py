@@ -9,7 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Choice = Literal["local", "global", "least", "random", "top1", "probability", "attribution", "joint"]
+Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
+ORDERS: tuple[Choice, ...] = ("attribution", "joint")
+"""Choices of filters by orders of ``ChoiceCell``, found on the images of the local ranking."""
+AGREEMENT_IMAGES = {"blur": 500, "noise": 250}
+"""Validation images: two halves, on each of which filters are ranked."""
 BASELINE = "allcnn-cifar100"
 DISTORTIONS = ("blur", "noise")
 LAYERS = tuple(f"conv{number}" for number in range(1, 10))
@@ -87,16 +91,7 @@ class ChoiceCell:
 
     @property
     def needs(self) -> tuple[Cell, ...]:
-        return (AgreementCell(self.distortion, self.layer),)
-
-
-ORDERS: dict[Choice, tuple[type[AgreementCell] | type[ChoiceCell], str]] = {
-    "top1": (AgreementCell, "top1"),
-    "probability": (AgreementCell, "probability"),
-    "attribution": (AgreementCell, "probability, 1 step"),
-    "joint": (ChoiceCell, "joint"),
-}
-"""Choices of filters by rankings on the same images: the cells that have their orders, and what these call them."""
+        return (PriorityCell(self.distortion),)
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class Network:
         filters: how many of each layer from the first on; none for Finetune-k.
         retrained: layers trained as a whole.
         choice: which filters: those of highest priority in their layer, or over all layers, or of lowest priority, or any; or
-            the first of one of the ``ORDERS``.
+            the first in one of the ``ORDERS``.
         draw: which of several random choices.
     """
 
@@ -135,8 +130,7 @@ class NetworkCell:
     @property
     def needs(self) -> tuple[Cell, ...]:
         if self.network.choice in ORDERS:
-            kind, _ = ORDERS[self.network.choice]
-            return tuple(kind(self.distortion, layer) for layer in LAYERS[: len(self.network.filters)])
+            return tuple(ChoiceCell(self.distortion, layer) for layer in LAYERS[: len(self.network.filters)])
         return (PriorityCell(self.distortion),) if self.network.filters else (Baseline(),)
 
 
@@ -186,7 +180,7 @@ FIGURE9 = (
     first_layer(48, "least"),
     *(first_layer(count, "random", draw) for draw in range(DRAWS) for count in COUNTS),
 )
-BY_ORDER = tuple(deepcorr(3, choice=choice) for choice in ORDERS)
+BY_ORDER = (deepcorr(3), *(deepcorr(3, choice=choice) for choice in ORDERS))
 CHOSEN_SHARES = (0.1, 0.25, 0.5)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 TRAINED: dict[str, tuple[tuple[str, ...], tuple[Network, ...]]] = {
@@ -207,9 +201,9 @@ ORDER = (
     "figure4",
     "figure5",
     "table5",
-    "agreement",
     "choice",
     "trained-choice",
+    "agreement",
     "figure9",
     "table6",
 )

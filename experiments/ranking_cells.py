@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from deepcorrect.attribution import attribute_filters
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.gains import GainMeter
 from deepcorrect.ideal import evaluate_ideal
@@ -21,14 +23,11 @@ from deepcorrect.parts import Parts
 from deepcorrect.ranking import SCORES, Score, count_of_share
 from deepcorrect.reliability import summarize
 from deepcorrect.seeding import Use, generator
-from experiments.grid import CHOSEN_SHARES, AgreementCell, ChoiceCell, corrected
+from experiments.grid import CHOSEN_SHARES, corrected
 
-IMAGES = 500
-"""Validation images: two halves, on each of which filters are ranked."""
 COUNTS = (25, 50, 100, 250)
 PAIRS = 20
 TEST_IMAGES = 2000
-RANDOM_DRAWS = 1
 BLOCK = 8
 ESTIMATES: tuple[tuple[str, Score, int], ...] = (
     ("probability, 1 step", "probability", 1),
@@ -54,7 +53,7 @@ def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...
     return {
         "images": first.shape[2],
         "reliability": {
-            score: {str(count): _reliability(each, count, job.seed) for count in COUNTS}
+            score: {str(count): _reliability(each, count, job.seed) for count in COUNTS if count <= first.shape[2]}
             for score, each in zip(SCORES, gains, strict=True)
         },
         "agreement": {
@@ -67,10 +66,8 @@ def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...
     }
 
 
-def choices(
-    job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...], orders: dict[str, list[int]]
-) -> dict[str, Any]:
-    """Ideal correction on test images with shares of a layer chosen by several orders, together, and at random."""
+def choices(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...], ranked: Sequence[int]) -> dict[str, Any]:
+    """Ideal correction on test images with shares of a layer chosen by the paper's ranking and others, and at random."""
     assert job.run is not None
     counts = [count_of_share(share, layer.filters, layer.name) for share in CHOSEN_SHARES]
     pairs = layer.filters * len(levels) * len(meter.images)
@@ -79,9 +76,13 @@ def choices(
     together = rank_jointly(
         meter, levels, layers=[layer], counts={layer.name: most}, block=BLOCK, kept=job.run.file("chosen.json")
     )  # fmt: skip
-    orders = {**orders, "joint": list(together.local(layer.name))}
-    for draw in range(RANDOM_DRAWS):
-        orders[f"random, draw {draw}"] = torch.randperm(layer.filters, generator=generator(job.seed, Use.DRAW, draw)).tolist()
+    estimated = attribute_filters(meter, levels, layers=[layer])
+    orders = {
+        "top1": list(ranked),
+        "attribution": list(estimated.local(layer.name)),
+        "joint": list(together.local(layer.name)),
+        "random": torch.randperm(layer.filters, generator=generator(job.seed, Use.DRAW, 0)).tolist(),
+    }
     chosen = [order[:count] for order in orders.values() for count in counts]
     images = job.data.test.balanced(TEST_IMAGES, job.seed)
     job.reporter.stage(f"ideal correction of {layer.name}", len(levels) * len(chosen) * len(images))
@@ -95,7 +96,7 @@ def choices(
         "test_images": len(images),
         "shares": CHOSEN_SHARES,
         "filters": counts,
-        "orders": {"joint": orders["joint"]},
+        "orders": orders,
         "top1": dict(zip(orders, rows, strict=True)),
     }
 
@@ -122,11 +123,8 @@ def _compared(exact: Tensor, other: Tensor) -> dict[str, float | None]:
     }
 
 
-def meter_of(job: Job, cell: AgreementCell | ChoiceCell, distortion: Distortion) -> GainMeter:
-    """On all images for agreement, on the first half of them for a choice."""
-    images = job.data.validation.balanced(IMAGES, job.seed)
-    if isinstance(cell, ChoiceCell):
-        images = images.take(torch.arange(0, len(images), 2))
+def meter_of(job: Job, images: Images, distortion: Distortion) -> GainMeter:
+    """Of a job's network on some images."""
     return GainMeter(
         job.model, images, distortion, job.seed, job.device, job.precision, progress=job.reporter.advance
     )  # fmt: skip

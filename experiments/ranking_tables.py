@@ -23,14 +23,14 @@ def agreement_tables() -> str:
         return ""
     counts = list(next(iter(cells[0][1]["reliability"].values())))
     reliable = [
-        [name, *(_number(content["reliability"][score][count]) for score in SCORES for count in counts)]
+        [name, *(_number(content["reliability"][score].get(count)) for score in SCORES for count in counts)]
         for name, content in cells
     ]
     headings = ["Layer", *(f"{score}, {count}" for score in SCORES for count in counts)]
     text = titled("Reliability: Spearman correlation of exact rankings on disjoint images", headings, reliable)
     rows = []
     for name, content in cells:
-        row = [name]
+        row = [f"{name}, {content['images']} images"]
         for score in ("top1", "probability"):
             found = content["agreement"][score]
             for measure in ("spearman", "overlap"):
@@ -40,29 +40,24 @@ def agreement_tables() -> str:
     for score in ("top1", "probability"):
         for measure in ("Spearman", "overlap of halves"):
             headings += [f"{score}, {measure}: other images", "estimate"]
-    title = f"Attribution: agreement with the exact ranking on the same {cells[0][1]['images']} images"
-    return f"{text}\n\n{titled(title, headings, rows)}"
+    return f"{text}\n\n{titled('Attribution: agreement with the exact ranking on the same images', headings, rows)}"
 
 
 def choice_table() -> str:
     """Ideal correction of shares of a layer that were chosen in several ways."""
     rows = []
-    ways: list[str] = []
     for name, content in _finished(ChoiceCell):
         means = {way: [statistics.mean(levels) for levels in shares] for way, shares in content["top1"].items()}
-        draws = [shares for way, shares in means.items() if way.startswith("random")]
-        random = [statistics.mean(values) for values in zip(*draws, strict=True)]
-        ways = [way for way in means if not way.startswith("random")]
         for place, (share, count) in enumerate(zip(content["shares"], content["filters"], strict=True)):
-            best = max(means[way][place] for way in ways)
-            values = [
-                f"**{means[way][place]:.4f}**" if means[way][place] == best else f"{means[way][place]:.4f}" for way in ways
-            ]
-            rows.append([f"{name}, {count} filters ({share:.0%})", *values, f"{random[place]:.4f}"])
+            best = max(shares[place] for shares in means.values())
+            values = [shares[place] for shares in means.values()]
+            shown = [f"**{value:.4f}**" if value == best else f"{value:.4f}" for value in values]
+            rows.append([f"{name}, {count} filters ({share:.0%})", *shown])
     if not rows:
         return ""
     title = f"Choosing filters: ideal correction on {content['test_images']:,} test images, mean of six levels"
-    return titled(title, ["Layer", *ways, "random"], rows)
+    headings = [{"top1": "the paper's ranking"}.get(way, way) for way in means]
+    return titled(title, ["Layer", *headings], rows)
 
 
 def trained_table() -> str:
@@ -73,7 +68,8 @@ def trained_table() -> str:
             for network in BY_ORDER:
                 for record in saved(network, distortion, recipe):
                     levels = [f"{value:.4f}" for value in record.top1]
-                    rows.append([f"{distortion}, {network.choice}, {recipe}", *levels, f"{record.mean_top1:.4f}"])
+                    chosen = "the paper's ranking" if network.choice == "local" else network.choice
+                    rows.append([f"{distortion}, {chosen}, {recipe}", *levels, f"{record.mean_top1:.4f}"])
     if not rows:
         return ""
     headings = ["Chosen by", "clean", *(f"level {number}" for number in range(1, 7)), "Avg"]

@@ -211,7 +211,7 @@ def one_line(error: str) -> str:
         (["correct", "smallcnn", "--layers", "9"], "--layers 9: the network has 4"),
         (["correct", "smallcnn", "--unit", "huge"], "--unit huge: unknown"),
         (["correct", "smallcnn", "--retrain-last", "2"], "cannot be corrected and retrained at once"),
-        (["correct", "smallcnn", "--recipe", "slow"], "'slow' is unknown; use paper, fast"),
+        (["correct", "smallcnn", "--recipe", "slow"], "'slow' is unknown; use paper, imagenet, fast, long"),
         (["correct", "smallcnn", "--images", "0"], "Invalid value for '--images'"),
         (["finetune", "smallcnn", "--epochs", "0"], "epochs"),
         (["finetune", "smallcnn", "--seed", "x"], "Invalid value for '--seed'"),

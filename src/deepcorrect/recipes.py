@@ -1,4 +1,5 @@
-"""Training recipes as data: as published (``paper``), short (``fast``) and in between (``long``), for each of three tasks.
+"""Training recipes as data, for each of three tasks: as published for CIFAR-100 (``paper``) and ImageNet (``imagenet``), short
+(``fast``) and in between (``long``).
 
 A TOML file with some of these fields is a recipe too: ``--recipe my.toml``. ``base = "fast"`` in it names the recipe that
 gives the other fields.
@@ -76,6 +77,14 @@ _PUBLISHED: dict[str, object] = {
     "shift": 0.15,
     "rotation": 20.0,
 }
+_IMAGENET: dict[str, object] = {
+    "epochs": 10,
+    "steps": 6250,
+    "batch_size": 256,
+    "milestones": (3, 6, 9),
+    "shift": 14 / 256,
+    "validate_images": 5000,
+}
 _SHORT: dict[str, object] = {
     "epochs": 1,
     "batch_size": 125,
@@ -94,11 +103,13 @@ _RECIPES: dict[Task, dict[str, dict[str, object]]] = {
     },
     "finetune": {
         "paper": {"rate": 0.01, **_PUBLISHED},
+        "imagenet": {"rate": 0.001, **_IMAGENET},
         "fast": {"rate": 0.03, **_SHORT},
         "long": {"rate": 0.03, **_LONG},
     },
     "correct": {
         "paper": {"rate": 0.1, "first_epoch_rate": 0.01, "l1": 1e-5, **_PUBLISHED},
+        "imagenet": {"rate": 0.1, "l1": 1e-5, **_IMAGENET},
         "fast": {"rate": 0.07, "identity": True, **_SHORT},
         "long": {"rate": 0.07, "identity": True, **_LONG},
     },

@@ -224,6 +224,20 @@ def train_baseline(
         context.conclude(job, records, as_json=common.as_json)
 
 
+@app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A job file: command, model and options in TOML.", show_default=False)],
+) -> None:
+    """Run the command that a job file describes; options behind it are added, and replace the file's.
+
+    Example: deepcorrect run experiments/imagenet/deepcorr-5.toml --data folder:imagenet --weights alexnet.safetensors
+    """
+    from deepcorrect.cli.jobfile import arguments_of
+
+    app([*arguments_of(file), *context.args], standalone_mode=False)
+
+
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Finished run folders, shown together.", show_default=False)],
@@ -275,3 +289,25 @@ def describe_data(
         "test": len(found.test),
     }
     print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))
+
+
+@app.command("convert-alexnet")
+def convert_weights(
+    file: Annotated[Path, typer.Argument(help="An .npz or .h5 file of arrays by layer.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write, for --weights.")],
+    layout: Annotated[o.Layout, typer.Option("--layout", help="Whose arrays: Caffe's, or Keras' on Theano or TensorFlow.")],
+) -> None:
+    """Bring AlexNet's published weights into the form that ``alexnet`` takes.
+
+    Example: deepcorrect convert-alexnet alexnet_weights.h5 --layout theano --out alexnet.safetensors
+    """
+    from deepcorrect.files import write_tensors
+    from deepcorrect.models.alexnet_weights import convert_alexnet, read_arrays
+
+    arrays = read_arrays(file)
+    try:
+        state = convert_alexnet(arrays, layout.value)
+    except DeepcorrectError as error:
+        raise DeepcorrectError(f"{file}: {error}") from None
+    write_tensors(out, state)
+    print(out)

@@ -44,6 +44,14 @@ class Score(StrEnum):
     margin = "margin"
 
 
+class Layout(StrEnum):
+    """Whose weights are converted."""
+
+    caffe = "caffe"
+    theano = "theano"
+    tensorflow = "tensorflow"
+
+
 NETWORK = (
     "A shipped name (allcnn-cifar100), a run folder of train-baseline, torchvision:NAME, timm:NAME, hf:NAME, file.py:factory, "
     "a program of torch.export (file.pt2, trusted like a Python file), or allcnn, alexnet, smallcnn."
@@ -136,7 +144,9 @@ class Ranked:
 class Training:
     """What every command that trains can be told."""
 
-    recipe: Annotated[str, typer.Option("--recipe", help="fast, long (not for train), paper, or a .toml file.")] = "fast"
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="fast, paper or a .toml file; for corrections also long and imagenet.")
+    ] = "fast"
     epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")] = None
     rate: Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")] = None
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")] = None

@@ -1,0 +1,37 @@
+"""Job files: a command with its options in a TOML file, so that a whole protocol is a set of files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from deepcorrect.errors import DeepcorrectError
+
+
+def arguments_of(file: Path) -> list[str]:
+    """The command line that a job file stands for: ``command``, ``model``, and an option for each other entry.
+
+    A recipe in a file is looked for beside the job file.
+
+    Raises:
+        DeepcorrectError: it cannot be read, or has no command.
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeepcorrectError(f"{file}: cannot be read ({error})") from None
+    if not isinstance(content.get("command"), str) or content["command"] == "run":
+        raise DeepcorrectError(f'{file}: it must name a command, such as command = "correct"')
+    found = [content.pop("command")]
+    if "model" in content:
+        found.append(str(content.pop("model")))
+    for name, value in content.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            found.append(option)
+        elif isinstance(value, list):
+            found += [option, ",".join(map(str, value))]
+        elif value is not False:
+            beside = file.parent / str(value)
+            found += [option, str(beside if str(value).endswith(".toml") and beside.is_file() else value)]
+    return found
