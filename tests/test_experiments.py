@@ -12,11 +12,12 @@ from experiments import cifar100, finished, ranking_cells, ranking_tables, table
 from experiments.cells import Workshop as RealWorkshop
 from experiments.cells import choose, result_file
 from experiments.grid import (
-    BY_ORDER,
+    AGREEMENT_IMAGES,
     COUNTS,
     DISTORTIONS,
     NETWORKS,
     ORDER,
+    ORDERS,
     AgreementCell,
     Baseline,
     Cell,
@@ -47,7 +48,7 @@ def test_the_grid_holds_every_cell_once_and_after_those_it_needs() -> None:
     for place, cell in enumerate(found):
         assert set(cell.needs) <= set(found[:place])
     trained = [cell for cell in found if isinstance(cell, NetworkCell)]
-    one_seed = len(NETWORKS) + 1 + len(BY_ORDER) + 11 * len(COUNTS) + 1
+    one_seed = len(NETWORKS) + 1 + len(ORDERS) + 11 * len(COUNTS) + 1
     assert len(trained) == 2 * len(DISTORTIONS) * one_seed
     assert all(cell.seed == 0 for cell in trained[: len(trained) // 2])
 
@@ -166,7 +167,7 @@ def test_rankings_are_compared_and_their_choices_measured(
 ) -> None:
     for name, few in (("COUNTS", (5, 20, 90)), ("TEST_IMAGES", 10)):
         monkeypatch.setattr(ranking_cells, name, few)
-    monkeypatch.setitem(cells_module.AGREEMENT_IMAGES, "noise", 40)
+    monkeypatch.setitem(AGREEMENT_IMAGES, "noise", 40)
     monkeypatch.setattr(cells_module, "PRIORITY_IMAGES", 20)
     monkeypatch.setattr(RealWorkshop, "_levels", lambda workshop, distortion: (5.0, 30.0))
     results.mkdir()
