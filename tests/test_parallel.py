@@ -1,7 +1,8 @@
-"""Several processes at one ranking."""
+"""Several processes at one job."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from deepcorrect.cli import context
-from deepcorrect.cli.options import Common
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_json
 from deepcorrect.parallel import Processes
 
 RANK = "rank smallcnn --data digits --images 110 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu"
@@ -35,13 +36,36 @@ def test_two_processes_give_the_ranking_of_one_to_the_last_count(tmp_path: Path)
     assert not (tmp_path / "two" / "parts").exists()
 
 
-def test_a_command_that_cannot_be_shared_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Processes, "launched", lambda device: Processes(0, 2))
-    with (
-        pytest.raises(DeepcorrectError, match="2 processes were launched; only rank shares its work"),
-        context.open_job("smallcnn", Common(data="digits")),
-    ):
-        pass
+NETWORK = """
+from torch import nn
+
+def make():
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(48, 10),
+    )
+"""
+RECIPE = 'base = "paper"\nepochs = 2\npasses = 1\nbatch_size = 60\nrate = 0.05\nmilestones = []\nshift = 0.1\n'
+CORRECT = "--data digits --images 20 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu --no-bn --json"
+
+
+def test_two_processes_train_and_evaluate_as_one_does(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    command = ("-m", "deepcorrect.cli", "correct", f"{tmp_path / 'net.py'}:make", *CORRECT.split())
+    command = (*command, "--recipe", str(tmp_path / "recipe.toml"), "--out")
+    alone = launch(*command, tmp_path / "one")
+    assert alone.returncode == 0, alone.stderr
+    together = launch(*PAIR, *command, tmp_path / "two")
+    assert together.returncode == 0, together.stderr
+    first, second = (json.loads(done.stdout)["records"] for done in (alone, together))
+    assert first[0] == second[0]
+    assert first[1]["top1"] == pytest.approx(second[1]["top1"], abs=0.01)
+    one, two = (load_file(tmp_path / name / "correction.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
+    losses = [[epoch["loss"] for epoch in read_json(tmp_path / name / "metrics.json")["epochs"]] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from deepcorrect.datasets.images import Dataset
 from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.loading import TrainingBatches, as_float
+from deepcorrect.loading import TrainingBatch, TrainingBatches, as_float
+from deepcorrect.parallel import Processes
 from deepcorrect.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.recipes import Recipe, get_recipe
 from deepcorrect.training import train
@@ -117,7 +118,7 @@ def test_a_share_of_each_batch_is_distorted_at_levels_drawn_uniformly(share: flo
     batches = TrainingBatches(dataset.train, recipe, distortion=mark, levels=(1, 2, 3), seed=0, device=torch.device("cpu"))
     seen: list[float] = []
     for epoch in range(40):
-        for images, clean, _ in batches.epoch(epoch):
+        for images, clean, _, _ in batches.epoch(epoch):
             levels = -images[:, 0, 0, 0]
             count = int(len(images) * share)
             assert (levels > 0).sum() == count
@@ -134,6 +135,23 @@ def test_every_image_is_seen_once_a_pass(dataset: Dataset) -> None:
     seen = torch.cat([batch.labels for batch in batches.epoch(0)])
     assert torch.equal(torch.bincount(seen, minlength=5), 2 * torch.bincount(dataset.train.labels, minlength=5))
     assert batches.steps_per_epoch == 6
+
+
+@pytest.mark.parametrize("distorted", [0.5, 0.9])
+def test_the_parts_of_several_processes_make_up_the_batch(dataset: Dataset, distorted: float) -> None:
+    recipe = get_recipe("paper", "correct", passes=1, batch_size=25, distorted=distorted)
+
+    def epoch(processes: Processes) -> list[TrainingBatch]:
+        source = TrainingBatches(
+            dataset.train, recipe, distortion=NOISE, levels=(20, 60), seed=0, device=torch.device("cpu"), processes=processes
+        )  # fmt: skip
+        return list(source.epoch(1))
+
+    for whole, *parts in zip(epoch(Processes()), *(epoch(Processes(rank, 3)) for rank in range(3)), strict=True):
+        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+        assert torch.equal(torch.cat([part.clean for part in parts]), whole.clean)
+        assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+        assert sum(part.share for part in parts) == pytest.approx(whole.share)
 
 
 @pytest.mark.parametrize("steps", [2, 7])
@@ -173,7 +191,7 @@ def test_recipes_from_a_file(tmp_path: Path) -> None:
         file.write_text(wrong)
         with pytest.raises(DeepcorrectError, match=r"my\.toml"):
             get_recipe(str(file), "finetune")
-    with pytest.raises(DeepcorrectError, match="'quick' is unknown; use paper, fast"):
+    with pytest.raises(DeepcorrectError, match="'quick' is unknown; use paper, imagenet, fast"):
         get_recipe("quick", "correct")
 
 

@@ -8,8 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepcorrect.parallel import Part
 
-def augment(images: Tensor, *, flip: bool, shift: float, rotation: float, generator: torch.Generator) -> Tensor:
+
+def augment(
+    images: Tensor, *, flip: bool, shift: float, rotation: float, generator: torch.Generator, part: Part | None = None
+) -> Tensor:
     """Move every image on its own; pixels from beyond the border are mirrored in.
 
     Args:
@@ -18,11 +22,13 @@ def augment(images: Tensor, *, flip: bool, shift: float, rotation: float, genera
         shift: largest shift, as a share of height and width. Without rotation, shifts are whole pixels: nothing is smoothed.
         rotation: largest rotation, degrees.
         generator: on the images' device.
+        part: which of a larger batch these images are.
     """
     batch, _, height, width = images.shape
+    part = part or Part(0, batch, batch)
 
     def uniform(limit: float) -> Tensor:
-        return (torch.rand(batch, generator=generator, device=images.device) * 2 - 1) * limit
+        return (part.of(torch.rand(part.whole, generator=generator, device=images.device)) * 2 - 1) * limit
 
     angle = uniform(math.radians(rotation))
     mirror = torch.where(uniform(1.0) > 0, -1.0, 1.0) if flip else torch.ones(batch, device=images.device)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.parallel import Part
 from deepcorrect.plugins import load_file
 from deepcorrect.seeding import normal_field
 
@@ -94,11 +95,13 @@ class Distortion:
             )
         return known
 
-    def __call__(self, images: Tensor, severity: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Distort a training batch; random numbers come from ``generator``, on the images' device."""
+    def __call__(self, images: Tensor, severity: Tensor, *, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        """Distort a training batch, or a ``part`` of one; random numbers come from ``generator``, on the images' device."""
         if not self.random:
             return self._run(images, severity)
-        noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+        part = part or Part(0, len(images), len(images))
+        shape = (part.whole, *images.shape[1:])
+        noise = part.of(torch.randn(shape, generator=generator, device=images.device, dtype=images.dtype))
         return self._run(images, severity, noise)
 
     def at(self, images: Tensor, severity: float, indices: Tensor, seed: int) -> Tensor:

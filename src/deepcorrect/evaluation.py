@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
+from deepcorrect.parallel import Processes
 from deepcorrect.runtime import Precision, autocast
 
 Progress = Callable[[int], None]
@@ -60,23 +61,28 @@ def top_classes(
     device: torch.device | None = None,
     precision: Precision = "fp32",
     batch_size: int = EVALUATION_BATCH,
+    processes: Processes | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """The most likely classes of every image at each level, (levels, N, count), most likely first, each image read once.
 
-    The model must be in eval mode.
+    Where there are fewer classes, -1 stands for the rest. The model must be in eval mode.
     """
-    device = device or torch.device("cpu")
-    found: list[list[Tensor]] = [[] for _ in levels]
-    for batch in batches(images, batch_size, device):
-        for level, tops in zip(levels, found, strict=True):
+    device, processes = device or torch.device("cpu"), processes or Processes()
+    starts = processes.mine(range(0, len(images), batch_size))
+    mine = torch.tensor([place for start in starts for place in range(start, min(start + batch_size, len(images)))])
+    found = torch.zeros(len(levels), len(images), count, dtype=torch.int64)
+    for start, batch in zip(starts, batches(images.take(mine.long()), batch_size, device), strict=True):
+        for place, level in enumerate(levels):
             distorted = distortion.at(batch.images, level, batch.indices, seed)
             with autocast(device, precision):
                 logits = model(distorted.contiguous(memory_format=torch.channels_last))
-            tops.append(logits.float().topk(min(count, logits.shape[1]), dim=1).indices.cpu())
+            tops = logits.float().topk(min(count, logits.shape[1]), dim=1).indices
+            found[place, start : start + len(tops), : tops.shape[1]] = tops.cpu()
+            found[place, start : start + len(tops), tops.shape[1] :] = -1
             if progress is not None:
-                progress(len(batch.labels))
-    return torch.stack([torch.cat(tops) for tops in found])
+                progress(len(batch.labels) * processes.count)
+    return processes.total(found)
 
 
 def evaluate(
@@ -90,6 +96,7 @@ def evaluate(
     device: torch.device | None = None,
     precision: Precision = "fp32",
     batch_size: int = EVALUATION_BATCH,
+    processes: Processes | None = None,
     progress: Progress | None = None,
     tell: Callable[[float, float], None] = lambda level, top1: None,
 ) -> Evaluation:
@@ -102,6 +109,7 @@ def evaluate(
         levels: severities above 0; the clean level is added in front.
         classes: how many classes the labels may name.
         seed: of the evaluation noise.
+        processes: those that share the images; each returns the whole.
         progress: called with the number of images done since its last call.
         tell: called with each level and its top-1 accuracy; with the clean level's before the others are measured.
     """
@@ -114,7 +122,7 @@ def evaluate(
             continue
         found = top_classes(
             model, images, distortion, part,
-            seed=seed, device=device, precision=precision, batch_size=batch_size, progress=progress,
+            seed=seed, device=device, precision=precision, batch_size=batch_size, processes=processes, progress=progress,
         )  # fmt: skip
         for level, tops in zip(part, found, strict=True):
             hits = tops == labels[:, None]

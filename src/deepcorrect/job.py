@@ -32,7 +32,7 @@ class Job:
         device, precision: of evaluation and ranking; a recipe has its own precision.
         seed: of noise, choice of images, initial weights and training.
         run: where stages are saved; nothing is, without it.
-        processes: those that share a ranking.
+        processes: those that share the work.
 
     Raises:
         DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
@@ -98,7 +98,8 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
 
     found = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
-        seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance, tell=tell,
+        seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
+        progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
     return _record(job, name, found, trainable)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from deepcorrect.augmentation import augment
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
+from deepcorrect.parallel import Part, Processes
 from deepcorrect.recipes import Recipe
 from deepcorrect.seeding import Use, generator
 
@@ -24,11 +25,13 @@ class Batch(NamedTuple):
 
 
 class TrainingBatch(NamedTuple):
-    """Images (B, C, H, W) in [0, 1] as the network sees them, the same without distortion, and their labels (B,)."""
+    """Images (B, C, H, W) in [0, 1] as the network sees them, the same without distortion, their labels (B,), and what share of
+    the whole batch they are."""
 
     images: Tensor
     clean: Tensor
     labels: Tensor
+    share: float = 1.0
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -38,23 +41,25 @@ def as_float(images: Tensor) -> Tensor:
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[Batch]:
     """The images in order, ``size`` at a time."""
-    groups = torch.arange(len(images)).split(size)  # type: ignore[no-untyped-call]
+    groups = [torch.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
     for group, pixels in zip(groups, images.read(groups), strict=True):
         yield Batch(as_float(pixels.to(device)), images.labels[group].to(device), images.indices[group].to(device))
 
 
 def distort_share(
-    images: Tensor, share: float, distortion: Distortion, levels: Sequence[float], stream: torch.Generator
+    images: Tensor, share: float, distortion: Distortion, levels: Sequence[float], stream: torch.Generator, part: Part
 ) -> Tensor:
     """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1)."""
-    count = int(len(images) * share)
+    count = int(part.whole * share)
     steps = torch.tensor(levels, device=images.device)
-    severity = steps[torch.randint(len(steps), (count,), generator=stream, device=images.device)]
-    return torch.cat([distortion(images[:count], severity, generator=stream), images[count:]])
+    severity = part.of(steps[torch.randint(len(steps), (count,), generator=stream, device=images.device)])
+    mine = len(severity)
+    distorted = distortion(images[:mine], severity, generator=stream, part=part._replace(whole=count))
+    return torch.cat([distorted, images[mine:]])
 
 
 class TrainingBatches:
-    """The shuffled, augmented and partly distorted batches of one epoch after another.
+    """The shuffled, augmented and partly distorted batches of one epoch after another, or a process's part of each.
 
     What a step sees depends on (seed, epoch, step) alone, so that an interrupted training continues as if it had not been.
     """
@@ -68,6 +73,7 @@ class TrainingBatches:
         levels: Sequence[float],
         seed: int,
         device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
         self._images = images.on(device)
         self._recipe = recipe
@@ -75,6 +81,7 @@ class TrainingBatches:
         self._levels = tuple(levels)
         self._seed = seed
         self._device = device
+        self._processes = processes or Processes()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -92,18 +99,22 @@ class TrainingBatches:
             order = torch.randperm(len(self._images), generator=generator(self._seed, Use.ORDER, number, passing))
             groups = order.tensor_split(self._steps_per_pass)[:left]
             left -= len(groups)
-            for step, (group, pixels) in enumerate(zip(groups, self._images.read(groups), strict=True)):
+            parts = [self._processes.part(len(group)) for group in groups]
+            mine = [part.of(group) for part, group in zip(parts, groups, strict=True)]
+            for step, (part, group, pixels) in enumerate(zip(parts, mine, self._images.read(mine), strict=True)):
                 stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
-                clean = self._augmented(pixels.to(self._device), stream)
+                clean = self._augmented(pixels.to(self._device), stream, part)
                 images = clean
                 if self._distortion is not None:
-                    images = distort_share(clean, self._recipe.distorted, self._distortion, self._levels, stream)
+                    images = distort_share(clean, self._recipe.distorted, self._distortion, self._levels, stream, part)
                     images = images.contiguous(memory_format=torch.channels_last)
-                yield TrainingBatch(images, clean, self._images.labels[group.to(self._device)])
+                yield TrainingBatch(images, clean, self._images.labels[group.to(self._device)], len(group) / part.whole)
 
-    def _augmented(self, pixels: Tensor, stream: torch.Generator) -> Tensor:
+    def _augmented(self, pixels: Tensor, stream: torch.Generator, part: Part) -> Tensor:
         recipe = self._recipe
         images = as_float(pixels)
         if recipe.flip or recipe.shift or recipe.rotation:
-            images = augment(images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream)
+            images = augment(
+                images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream, part=part
+            )  # fmt: skip
         return images.contiguous(memory_format=torch.channels_last)

@@ -189,8 +189,10 @@ def check_ranking(ranking: Ranking, distortion: Distortion, layers: Sequence[Lay
 
 def _measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:
     """The network as it is, from the run folder if it has it."""
-    if job.run is not None and job.run.file("baseline.json").exists():
-        return Record.model_validate(read_json(job.run.file("baseline.json")))
+    saved = job.run.file("baseline.json") if job.run is not None else None
+    known = job.processes.agreed(read_json(saved) if saved and saved.exists() else None)
+    if known is not None:
+        return Record.model_validate(known)
     (record,) = assess(job, [(distortion, levels)])
     if job.run is not None:
         job.run.write_json("baseline.json", record.model_dump(mode="json"))
@@ -213,6 +215,7 @@ def _train(
         penalized=correction.penalized if correction else (),
         teacher=teacher,
         checkpoint=job.run.file("checkpoint.pt") if job.run else None,
+        processes=job.processes,
         reporter=job.reporter,
     )  # fmt: skip
     if job.run is not None:

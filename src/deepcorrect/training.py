@@ -26,6 +26,7 @@ from deepcorrect.evaluation import evaluate
 from deepcorrect.files import written_aside
 from deepcorrect.loading import TrainingBatch, TrainingBatches
 from deepcorrect.optimizers import Optimizer
+from deepcorrect.parallel import Processes
 from deepcorrect.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.recipes import Recipe
 from deepcorrect.runtime import autocast
@@ -45,6 +46,7 @@ def train(
     penalized: Sequence[Tensor] = (),
     teacher: Teacher | None = None,
     checkpoint: Path | None = None,
+    processes: Processes | None = None,
     reporter: Reporter | None = None,
 ) -> list[EpochMetrics]:
     """Train in place and leave the weights of the epoch that was best on the validation images.
@@ -60,6 +62,7 @@ def train(
         penalized: weights under the recipe's l1 penalty.
         teacher: needed by a recipe that distils.
         checkpoint: file that is written after every epoch and continued from when it is there.
+        processes: those that share every batch; the first alone has the checkpoint.
         reporter: told of every batch and epoch.
 
     Returns:
@@ -71,11 +74,12 @@ def train(
     """
     if (recipe.distill or recipe.match) and teacher is None:
         raise ValueError("a recipe with distill or match needs a teacher")
-    device = device or torch.device("cpu")
-    reporter = reporter or Silent()
-    source = TrainingBatches(data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device)
+    device, processes, reporter = device or torch.device("cpu"), processes or Processes(), reporter or Silent()
+    source = TrainingBatches(
+        data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device, processes=processes
+    )  # fmt: skip
     optimizer = Optimizer(trained.parameters(), recipe)
-    state = _State.restore(checkpoint, trained, optimizer)
+    state = _State.restore(checkpoint, trained, optimizer, processes)
     reporter.advance(len(state.history) * recipe.images_an_epoch(len(data.train)))
     for epoch in range(len(state.history), recipe.epochs):
         started = time.perf_counter()
@@ -92,20 +96,24 @@ def train(
                 _require_finite(loss, position, rate)
                 if recipe.l1 and penalized:
                     loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
-                loss.backward()  # type: ignore[no-untyped-call]
+                (loss * batch.share).backward()  # type: ignore[no-untyped-call]
+                processes.add_gradients(trained.parameters())
                 optimizer.step(rate)
                 losses += loss.detach() * len(batch.labels)
                 seen += len(batch.labels)
-                reporter.advance(len(batch.labels))
+                reporter.advance(len(batch.labels) * processes.count)
+        processes.average(trained)
+        mean = processes.total(torch.stack([losses, torch.tensor(float(seen), device=device)]))
         seconds = time.perf_counter() - started
         validation = data.validation
         if recipe.validate_images is not None:
             validation = validation.balanced(recipe.validate_images, seed)
         measured = evaluate(
             network, validation, distortion or _IDENTITY, levels if distortion else (),
-            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision,
+            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes,
         )  # fmt: skip
-        metrics = EpochMetrics(epoch + 1, losses.item() / seen, rate, measured.top1, seen / seconds, seconds)
+        loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
+        metrics = EpochMetrics(epoch + 1, loss_an_image, rate, measured.top1, images / seconds, seconds)
         state.add(metrics, trained)
         if checkpoint is not None:
             state.save(checkpoint, trained, optimizer)
@@ -143,13 +151,16 @@ class _State:
     best: dict[str, Tensor]
 
     @classmethod
-    def restore(cls, path: Path | None, trained: nn.Module, optimizer: Optimizer) -> _State:
-        if path is None or not path.exists():
+    def restore(cls, path: Path | None, trained: nn.Module, optimizer: Optimizer, processes: Processes) -> _State:
+        saved: dict[str, Any] | None = None
+        if path is not None and path.exists():
+            try:
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:
+                raise DeepcorrectError(f"{path}: not a sound checkpoint ({error}); delete it to start again") from error
+        saved = processes.agreed(saved)
+        if saved is None:
             return cls([], {})
-        try:
-            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise DeepcorrectError(f"{path}: not a sound checkpoint ({error}); delete it to start again") from error
         trained.load_state_dict(saved["trained"])
         optimizer.load_state_dict(saved["optimizer"])
         history = [EpochMetrics(**{**entry, "validation_top1": tuple(entry["validation_top1"])}) for entry in saved["history"]]

@@ -65,7 +65,7 @@ def rank(
     from deepcorrect.ranking import count_of_share
 
     options = context.ranking_options(ranked)
-    with context.open_job(model, common, many=True) as job:
+    with context.open_job(model, common) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         chosen = context.pick_convolutions(job, layers)
         shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
@@ -193,6 +193,8 @@ def evaluate(
             trained = count_parameters(parts.parameters())
             records = [measure(job, correction or "baseline", kind, steps, trained)]
         context.keep(job, records)
+    if not job.processes.first:
+        return
     if common.as_json:
         print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))
     else:

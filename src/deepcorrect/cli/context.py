@@ -31,16 +31,10 @@ from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
 
 
 @contextmanager
-def open_job(model: str, common: Common, *, many: bool = False) -> Iterator[Job]:
-    """A network with its data, and progress bars as long as it is worked on.
-
-    Raises:
-        DeepcorrectError: several processes were launched for a command that ``many`` cannot share.
-    """
+def open_job(model: str, common: Common) -> Iterator[Job]:
+    """A network with its data, and progress bars as long as it is worked on."""
     keep_memory()
     processes = Processes.launched(common.device)
-    if processes.count > 1 and not many:
-        raise DeepcorrectError(f"{processes.count} processes were launched; only rank shares its work among several")
     device = processes.device or resolve_device(common.device)
     expected = find_preprocessing(model)
     data = open_data(common.data, common, expected.resize if expected else None)
@@ -69,23 +63,21 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
 
     Of several processes the first alone has the folder.
     """
-    if not job.processes.first:
-        return None
-    if out is None:
-        if command in ("correct", "finetune", "train-baseline"):
-            tell("without --out nothing is kept but what is printed")
-        return None
-    everything = {
-        **settings,
-        "data": job.data.name,
-        "data_fingerprint": job.data.fingerprint(),
-        "seed": job.seed,
-        "precision": job.precision,
-        "fingerprint": fingerprint(job.model),
-    }
-    job.run = Run(out, command, everything)
-    finished = job.run.finished()
-    return finished.records if finished else None
+    finished = None
+    if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
+        tell("without --out nothing is kept but what is printed")
+    if job.processes.first and out is not None:
+        everything = {
+            **settings,
+            "data": job.data.name,
+            "data_fingerprint": job.data.fingerprint(),
+            "seed": job.seed,
+            "precision": job.precision,
+            "fingerprint": fingerprint(job.model),
+        }
+        job.run = Run(out, command, everything)
+        finished = job.run.finished()
+    return job.processes.agreed(finished.records if finished else None)
 
 
 def keep(job: Job, records: list[Record]) -> None:
@@ -102,6 +94,8 @@ def keep(job: Job, records: list[Record]) -> None:
 def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
     """Keep the records, and print them."""
     keep(job, records)
+    if not job.processes.first:
+        return
     if as_json:
         print(json.dumps({"records": [record.model_dump(mode="json") for record in records]}))
     else:
