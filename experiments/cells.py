@@ -29,6 +29,7 @@ from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
 from experiments.grid import (
     AGREEMENT_IMAGES,
+    AGREEMENT_LEVELS,
     BASELINE,
     DISTORTIONS,
     ORDERS,
@@ -168,7 +169,7 @@ class Workshop:
         job = self._job(BASELINE, cell)
         distortion = get_distortion(cell.distortion)
         images = self.data.validation.balanced(AGREEMENT_IMAGES[cell.distortion], job.seed)
-        layer, levels = named(job.layers, cell.layer), self._levels(distortion)
+        layer, levels = named(job.layers, cell.layer), self._levels(distortion)[AGREEMENT_LEVELS[cell.distortion]]
         return {"levels": levels, **agreement(job, meter_of(job, images, distortion), layer, levels)}
 
     @_work.register

@@ -30,7 +30,7 @@ def agreement_tables() -> str:
     text = titled("Reliability: Spearman correlation of exact rankings on disjoint images", headings, reliable)
     rows = []
     for name, content in cells:
-        row = [f"{name}, {content['images']} images"]
+        row = [f"{name}, {content['images']} images at {len(content['levels'])} levels"]
         for score in ("top1", "probability"):
             found = content["agreement"][score]
             for measure in ("spearman", "overlap"):

@@ -187,5 +187,5 @@ def test_rankings_are_compared_and_their_choices_measured(
     for order in (*found["orders"].values(), *chosen["orders"].values()):
         assert sorted(order) == list(range(192))
     assert {len(levels) for shares in chosen["top1"].values() for levels in shares} == {2}
-    assert "| noise, conv6, 20 images | " in ranking_tables.agreement_tables()
+    assert "| noise, conv6, 20 images at 1 levels | " in ranking_tables.agreement_tables()
     assert "| noise, conv6, 48 filters (25%) | " in ranking_tables.choice_table()
