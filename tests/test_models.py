@@ -73,7 +73,7 @@ def test_weights_saved_by_torch_are_read_and_nothing_else_is_unpickled(tmp_path:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeepcorrectError, match="not a finished run of train-baseline"):
+    with pytest.raises(DeepcorrectError, match="not a finished run of train-baseline or train-head"):
         load_model(str(tmp_path))
 
 

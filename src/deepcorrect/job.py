@@ -55,12 +55,17 @@ class Job:
     @property
     def example(self) -> Tensor:
         """Two test images, (2, C, H, W) in [0, 1], on the device."""
-        return next(batches(self.data.test.take(torch.arange(2)), 2, self.device)).images
+        return example_of(self.data).to(self.device)
 
     @property
     def layers(self) -> list[Layer]:
         """The network's layers in forward order."""
         return find_layers(self.model, self.example)
+
+
+def example_of(data: Dataset) -> Tensor:
+    """Two test images, (2, C, H, W) in [0, 1]."""
+    return next(batches(data.test.take(torch.arange(2)), 2, torch.device("cpu"))).images
 
 
 def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:

@@ -19,6 +19,7 @@ from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, round_to_half, write_tensors
+from deepcorrect.heads import features, fit_head, last_dense
 from deepcorrect.job import Job, measure
 from deepcorrect.layers import Layer, convolutions, named
 from deepcorrect.rank import RankingOptions, rank
@@ -166,6 +167,25 @@ def train_baseline(
 ) -> list[Record]:
     """Train the whole network on clean images, then assess it."""
     _train(job, job.model, recipe, None, ())
+    if half:
+        round_to_half(job.model)
+    if job.run is not None:
+        write_tensors(job.run.file("model.safetensors"), job.model.state_dict(), half=half)
+    return assess(job, ladders)
+
+
+def train_head(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False) -> list[Record]:
+    """Fit the network's last layer to the training images, all others as they are, then assess it."""
+    name = last_dense(job.layers)
+    job.reporter.stage("features", len(job.data.train) + len(job.data.validation))
+    train_set, validation = (
+        features(job.model, name, images, device=job.device, precision=job.precision, progress=job.reporter.advance)
+        for images in (job.data.train, job.data.validation)
+    )
+    head = job.model.get_submodule(name)
+    assert isinstance(head, nn.Linear)
+    accuracy = fit_head(train_set, job.data.train.labels, validation, job.data.validation.labels, head)
+    job.reporter.tell(f"head {name}: validation {accuracy:.4f}")
     if half:
         round_to_half(job.model)
     if job.run is not None:

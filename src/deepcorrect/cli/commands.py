@@ -226,6 +226,30 @@ def train_baseline(
         context.conclude(job, records, as_json=common.as_json)
 
 
+@app.command("train-head")
+@o.spread
+def train_head(
+    model: o.Model,
+    common: o.Common,
+    half: Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")] = False,
+    out: o.Out = None,
+) -> None:
+    """Give a pretrained network a last layer for the classes of your images, the rest of it as it is.
+
+    Example: deepcorrect train-head hf:google/mobilenet_v2_1.0_224 --data folder:caltech-101 --split 25,5 --out runs/head
+    """
+    from deepcorrect import pipeline
+    from deepcorrect.cli import context
+    from deepcorrect.heads import last_dense
+
+    with context.open_job(model, common, new_head=True) as job:
+        ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
+        shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
+        settings = {"model": model, "head": last_dense(job.layers), **shape, "half": half}
+        records = context.open_run(job, out, "train-head", settings) or pipeline.train_head(job, ladders, half=half)
+        context.conclude(job, records, as_json=common.as_json)
+
+
 @app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run_file(
     context: typer.Context,

@@ -13,12 +13,13 @@ from typing import Any
 from deepcorrect.cli.options import Common, Images, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
-from deepcorrect.datasets import Dataset, load_dataset
+from deepcorrect.datasets import Counts, Dataset, load_dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.distortions import Distortion, get_distortion, parse_levels
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.job import Job
-from deepcorrect.layers import Layer, convolutions, pick
+from deepcorrect.heads import last_dense, replace_head
+from deepcorrect.job import Job, example_of
+from deepcorrect.layers import Layer, convolutions, find_layers, pick
 from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Silent
@@ -31,8 +32,8 @@ from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
 
 
 @contextmanager
-def open_job(model: str, common: Common) -> Iterator[Job]:
-    """A network with its data, and progress bars as long as it is worked on."""
+def open_job(model: str, common: Common, *, new_head: bool = False) -> Iterator[Job]:
+    """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on."""
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
@@ -41,6 +42,8 @@ def open_job(model: str, common: Common) -> Iterator[Job]:
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
+    if new_head:
+        replace_head(network, last_dense(find_layers(network, example_of(data))), len(data.classes))
     precision = resolve_precision(common.precision.value, device)
     with Bars() if processes.first else nullcontext(Silent()) as reporter:
         try:
@@ -52,10 +55,23 @@ def open_job(model: str, common: Common) -> Iterator[Job]:
 
 def open_data(spec: str, given: Images, resize: Resize | None = None) -> Dataset:
     """The data that the options name, resized as they say or else by ``resize``."""
+    workers = (os.cpu_count() or 1) if given.workers is None else given.workers
     return load_dataset(
         spec, root=given.root, resize=Resize(given.size) if given.size else resize, grey=given.grey, skip_bad=given.skip_bad,
-        limit=given.limit, workers=(os.cpu_count() or 1) if given.workers is None else given.workers, warn=tell,
+        limit=given.limit, counts=_counts_of(given), workers=workers, warn=tell,
     )  # fmt: skip
+
+
+def _counts_of(given: Images) -> Counts | None:
+    if given.split is None:
+        return None
+    try:
+        train, validation = (int(count) for count in given.split.split(","))
+    except ValueError:
+        raise DeepcorrectError(f"--split {given.split}: give two numbers, such as 25,5") from None
+    if min(train, validation) < 1:
+        raise DeepcorrectError(f"--split {given.split}: at least one image of each class to train on and to validate on")
+    return Counts(train, validation, given.split_seed)
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:

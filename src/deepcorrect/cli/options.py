@@ -93,6 +93,11 @@ class Images:
         int | None,
         typer.Option("--limit", min=1, help="Images a class to use at most, of each of training, validation and test."),
     ] = None
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Images of each class to train and to validate on: 25,5. The rest is for testing."),
+    ] = None
+    split_seed: Annotated[int, typer.Option("--split-seed", min=0, help="Of --split.")] = 0
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that decode images. Default: one a core.")
     ] = None

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset, Images, ImageSet
+from deepcorrect.datasets.images import Counts, Dataset, Images, ImageSet
 from deepcorrect.errors import DeepcorrectError
 
-__all__ = ["Dataset", "ImageSet", "Images", "load_dataset"]
+__all__ = ["Counts", "Dataset", "ImageSet", "Images", "load_dataset"]
 
 
 HELD_BYTES = 2_000_000_000
@@ -27,6 +27,7 @@ def load_dataset(
     skip_bad: bool = False,
     limit: int | None = None,
     workers: int = 0,
+    counts: Counts | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Load a data set; its split into training, validation and test images is always the same.
@@ -35,12 +36,12 @@ def load_dataset(
         spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), ``hf:NAME``
             (a data set of the Hugging Face hub, or a folder of ``save_to_disk``), or ``digits``.
         limit: images of each class to take at most, of each of the three parts.
-        resize, grey, skip_bad, workers, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
+        resize, grey, skip_bad, workers, counts, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
 
     Raises:
         DeepcorrectError: unknown spec, or files that are missing or unsound.
     """
-    found = _read(spec, root, resize, grey, skip_bad, workers, warn)
+    found = _read(spec, root, resize, grey, skip_bad, workers, counts, warn)
     parts = {name: getattr(found, name) for name in ("train", "validation", "test")}
     if limit is not None:
         parts = {name: part.limited(limit, seed=0) for name, part in parts.items()}
@@ -56,6 +57,7 @@ def _read(
     grey: bool,
     skip_bad: bool,
     workers: int,
+    counts: Counts | None,
     warn: Callable[[str], None],
 ) -> Dataset:
     kind, _, place = spec.partition(":")
@@ -63,11 +65,11 @@ def _read(
         from deepcorrect.datasets.folder import read_folder
 
         folder = Path(place).expanduser()
-        return read_folder(folder, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, warn=warn)
+        return read_folder(folder, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn)
     if kind == "hf" and place:
         from deepcorrect.datasets.hub import read_hub
 
-        return read_hub(place, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, warn=warn)
+        return read_hub(place, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn)
     if spec == "cifar100":
         from deepcorrect.datasets.cifar100 import read_cifar100
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset
+from deepcorrect.datasets.images import Counts, Dataset
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.errors import DeepcorrectError
 
@@ -23,6 +23,7 @@ def read_folder(
     grey: bool = False,
     skip_bad: bool = False,
     workers: int = 0,
+    counts: Counts | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Find the images; classes are the sub-folders in alphabetical order.
@@ -36,6 +37,7 @@ def read_folder(
         grey: decode to one channel.
         skip_bad: decode every image once, leave out those that cannot be, and tell ``warn``.
         workers: processes that decode.
+        counts: how a folder that is not divided already is to be.
 
     Raises:
         DeepcorrectError: no such folder, no classes, or no images.
@@ -53,7 +55,7 @@ def read_folder(
         return found.without_bad(warn) if skip_bad else found
 
     folders = parts if is_split else {"all": root}
-    return Dataset.of_parts(f"folder:{root}", classes, {name: read(folder) for name, folder in folders.items()})
+    return Dataset.of_parts(f"folder:{root}", classes, {name: read(folder) for name, folder in folders.items()}, counts)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

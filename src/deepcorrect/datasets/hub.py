@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset
+from deepcorrect.datasets.images import Counts, Dataset
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.errors import DeepcorrectError
 
@@ -36,13 +36,14 @@ def read_hub(
     grey: bool = False,
     skip_bad: bool = False,
     workers: int = 0,
+    counts: Counts | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Find the images; their splits are used as ``deepcorrect.datasets.images.divide`` says.
 
     Args:
         name: on the hub, with a configuration behind a colon if it has several; or a folder.
-        resize, grey, skip_bad, workers, warn: as for ``read_folder``.
+        resize, grey, skip_bad, workers, counts, warn: as for ``read_folder``.
 
     Raises:
         DeepcorrectError: the library or the data is not there, or it has no column of images and none of classes.
@@ -70,7 +71,7 @@ def read_hub(
         stream = Stream.of(range(len(table)), Rows(table, images), resize, grey, source=source, workers=workers)
         read = StreamedSet(stream, classes, torch.arange(len(table)))
         parts[part] = read.without_bad(warn) if skip_bad else read
-    return Dataset.of_parts(f"hf:{name}", tuple(features[labels].names), parts)
+    return Dataset.of_parts(f"hf:{name}", tuple(features[labels].names), parts, counts)
 
 
 def _load(name: str) -> Mapping[str, Any]:

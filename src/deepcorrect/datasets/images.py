@@ -6,7 +6,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from itertools import pairwise
+from typing import NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -126,6 +127,14 @@ class ImageSet(Images):
 Kind = TypeVar("Kind", bound=Images)
 
 
+class Counts(NamedTuple):
+    """How many images of every class are for training and for validation, by which seed; the rest is for testing."""
+
+    train: int
+    validation: int
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Training, validation and test images of one task.
@@ -144,13 +153,15 @@ class Dataset:
     test: Images
 
     @classmethod
-    def of_parts(cls, name: str, classes: tuple[str, ...], parts: Mapping[str, Images]) -> Dataset:
+    def of_parts(
+        cls, name: str, classes: tuple[str, ...], parts: Mapping[str, Images], counts: Counts | None = None
+    ) -> Dataset:
         """As ``divide`` has them, with the ladder that suits their size.
 
         Raises:
             DeepcorrectError: too few images for one of the three.
         """
-        train, validation, test = divide(parts)
+        train, validation, test = divide(parts, counts)
         for part, images in (("train", train), ("validation", validation), ("test", test)):
             if not len(images):
                 raise DeepcorrectError(f"{name}: too few images for a {part} set; give every class ten or more")
@@ -181,12 +192,25 @@ def split(source: Kind, share: float, seed: int) -> tuple[Kind, Kind]:
     return source.take(shuffled[~aside].sort().values), source.take(shuffled[aside].sort().values)
 
 
-def divide(parts: Mapping[str, Kind]) -> tuple[Kind, Kind, Kind]:
+def divide(parts: Mapping[str, Kind], counts: Counts | None = None) -> tuple[Kind, Kind, Kind]:
     """Training, validation and test images from those under ``train``, ``val`` and ``test``, or under any one name.
 
-    Of only one part, a fifth of every class is set aside for testing and a tenth for validation, always the same ones. Where
-    only one of ``val`` and ``test`` is there, it is tested on, and a tenth of the training images validates.
+    Of only one part, a fifth of every class is set aside for testing and a tenth for validation, always the same ones, or as
+    ``counts`` say. Where only one of ``val`` and ``test`` is there, it is tested on, and a tenth of the training images
+    validates.
+
+    Raises:
+        DeepcorrectError: counts for images that are divided already.
     """
+    if counts is not None:
+        if len(parts) > 1:
+            raise DeepcorrectError(f"--split: these images are divided already, into {', '.join(parts)}")
+        source = next(iter(parts.values()))
+        shuffled = torch.randperm(len(source), generator=generator(counts.seed, Use.SPLIT))
+        rank = _rank_within_class(source.labels[shuffled])
+        ends = (0, counts.train, counts.train + counts.validation, len(source))
+        found = [source.take(shuffled[(rank >= start) & (rank < end)].sort().values) for start, end in pairwise(ends)]
+        return found[0], found[1], found[2]
     if len(parts) == 3:
         return parts["train"], parts["val"], parts["test"]
     if len(parts) == 2:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +14,7 @@ from safetensors.torch import load_file as load_tensors
 from torch import Tensor, nn
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.heads import replace_head
 from deepcorrect.models.exported import load_exported
 from deepcorrect.models.libraries import library_model, library_preprocessing
 from deepcorrect.models.preprocessing import Preprocessing
@@ -28,7 +30,7 @@ def load_model(
     """Make a network; it takes images (B, C, H, W) in [0, 1] and normalises inside.
 
     Args:
-        spec: a shipped name (``allcnn-cifar100``), a run folder of ``train-baseline``, a pretrained network
+        spec: a shipped name (``allcnn-cifar100``), a run folder of ``train-baseline`` or ``train-head``, a pretrained network
             (``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``), ``file.py:factory``, a program saved by ``torch.export.save``
             (``file.pt2``), or an architecture (``allcnn``, ``alexnet``, ``smallcnn``), which starts from random weights.
         classes: outputs of an architecture; its own default when None.
@@ -47,6 +49,8 @@ def load_model(
     elif Path(spec).is_dir():
         config = _run_config(Path(spec))
         model = load_model(config["model"], classes=config["classes"], channels=config["image_shape"][0])
+        if "head" in config:
+            replace_head(model, config["head"], config["classes"])
         weights = weights or Path(spec) / "model.safetensors"
     elif spec in ARCHITECTURES:
         model = _architecture(spec, classes, channels)
@@ -67,6 +71,8 @@ def find_preprocessing(spec: str) -> Preprocessing | None:
         return PREPROCESSING
     if Path(spec).is_dir():
         return find_preprocessing(_run_config(Path(spec))["model"])
+    if _is_factory(spec):
+        return getattr(_factory(spec), "preprocessing", None)
     return library_preprocessing(spec)
 
 
@@ -85,16 +91,26 @@ def _architecture(name: str, classes: int | None, channels: int) -> nn.Module:
     return SmallCNN(channels=channels, **options)
 
 
-def _from_factory(spec: str) -> nn.Module:
-    path, separator, name = spec.rpartition(":")
-    if not separator or not path.endswith(".py"):
+def _is_factory(spec: str) -> bool:
+    path, separator, _ = spec.rpartition(":")
+    return bool(separator) and path.endswith(".py")
+
+
+def _factory(spec: str) -> Callable[[], nn.Module]:
+    path, _, name = spec.rpartition(":")
+    if not _is_factory(spec):
         raise DeepcorrectError(
-            f"{spec}: unknown network; use a shipped name (allcnn-cifar100), a run folder of train-baseline, torchvision:NAME, "
+            f"{spec}: unknown network; use a shipped name (allcnn-cifar100), a run folder, torchvision:NAME, "
             f"timm:NAME, hf:NAME, file.py:factory, file.pt2, or one of {', '.join(ARCHITECTURES)}"
         )
     factory = getattr(load_file(Path(path)), name, None)
     if not callable(factory):
         raise DeepcorrectError(f"{spec}: {path} has no function {name!r}")
+    return cast(Callable[[], nn.Module], factory)
+
+
+def _from_factory(spec: str) -> nn.Module:
+    factory = _factory(spec)
     try:
         model = factory()
     except Exception as error:
@@ -111,7 +127,7 @@ def _run_config(folder: Path) -> dict[str, Any]:
             return config
     except (OSError, ValueError, KeyError):
         pass
-    raise DeepcorrectError(f"{folder}: not a finished run of train-baseline (config.json and model.safetensors)")
+    raise DeepcorrectError(f"{folder}: not a finished run of train-baseline or train-head (config.json and model.safetensors)")
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:

@@ -1,0 +1,99 @@
+"""A linear head of one's own classes on a network's features: logistic regression on what arrives at its last dense layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.datasets.images import Images
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.layers import Layer
+from deepcorrect.loading import batches
+from deepcorrect.runtime import Precision, autocast
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Inverse regularisation to choose from, for features scaled to unit variance; the strongest of equally good ones is kept."""
+BATCH = 100
+
+
+def last_dense(layers: list[Layer]) -> str:
+    """Name of the layer that a head replaces.
+
+    Raises:
+        DeepcorrectError: the last layer is no dense one.
+    """
+    if not layers or not isinstance(layers[-1].module, nn.Linear):
+        raise DeepcorrectError("the network does not end in a dense layer (torch.nn.Linear), so there is no head to replace")
+    return layers[-1].name
+
+
+def replace_head(model: nn.Module, name: str, classes: int) -> nn.Linear:
+    """Put a new dense layer, for so many classes and all zeros, in the place of the old."""
+    old = model.get_submodule(name)
+    assert isinstance(old, nn.Linear)
+    new = nn.Linear(old.in_features, classes).to(old.weight)
+    nn.init.zeros_(new.weight)
+    nn.init.zeros_(new.bias)
+    model.set_submodule(name, new)
+    return new
+
+
+@torch.inference_mode()
+def features(
+    model: nn.Module,
+    layer: str,
+    images: Images,
+    *,
+    device: torch.device,
+    precision: Precision = "fp32",
+    prepare: Callable[[Tensor, Tensor], Tensor] = lambda images, indices: images,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Tensor:
+    """What arrives at a layer for each image, flattened, (N, D) float32.
+
+    Args:
+        model: takes images (B, C, H, W) in [0, 1]. It is put into eval mode.
+        prepare: what is done to images, given their indices, before the network sees them.
+    """
+    model.eval()
+    seen: list[Tensor] = []
+    handle = model.get_submodule(layer).register_forward_pre_hook(
+        lambda module, given: seen.append(given[0].flatten(1).float().cpu())
+    )  # fmt: skip
+    try:
+        for batch in batches(images, BATCH, device):
+            with autocast(device, precision):
+                model(prepare(batch.images, batch.indices))
+            progress(len(batch.labels))
+    finally:
+        handle.remove()
+    return torch.cat(seen)
+
+
+def fit_head(train: Tensor, train_labels: Tensor, validation: Tensor, validation_labels: Tensor, head: nn.Linear) -> float:
+    """Fit a head in place, its regularisation chosen on validation images.
+
+    Args:
+        train, validation: features, (N, D).
+
+    Returns:
+        Its accuracy on the validation images.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = train.mean(0), train.std(0).clamp_min(1e-6)
+    best = -1.0
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=500)
+        model.fit(((train - mean) / spread).numpy(), train_labels.numpy())
+        accuracy = float(model.score(((validation - mean) / spread).numpy(), validation_labels.numpy()))
+        if accuracy > best:
+            best, kept = accuracy, copy.deepcopy(model)
+    weight = torch.from_numpy(kept.coef_).float() / spread
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(torch.from_numpy(kept.intercept_).float() - weight @ mean)
+    return best
