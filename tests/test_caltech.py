@@ -1,0 +1,40 @@
+"""A real ImageNet network on real photographs: EfficientNet-Lite0 on Caltech-101."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from deepcorrect.datasets.decoding import decode
+from deepcorrect.loading import as_float
+from deepcorrect.models import find_preprocessing, load_model
+
+NETWORK = f"{Path(__file__).parent.parent / 'experiments' / 'caltech' / 'efficientnet_lite0.py'}:make"
+IMAGENET = {"dalmatian": 251, "accordion": 401, "grand_piano": 579, "panda": 388}
+
+
+@pytest.fixture
+def caltech() -> Path:
+    root = Path(os.environ.get("DEEPCORRECT_DATA", "data")) / "caltech-101"
+    if not root.is_dir():
+        pytest.skip(f"no Caltech-101 under {root.parent} (set DEEPCORRECT_DATA to the folder that holds caltech-101)")
+    return root
+
+
+@torch.no_grad()
+def test_it_knows_the_classes_that_imagenet_has_too(caltech: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    model, expected = load_model(NETWORK), find_preprocessing(NETWORK)
+    assert expected is not None
+    right = []
+    for category, output in IMAGENET.items():
+        files = sorted((caltech / category).glob("*.jpg"))[:5]
+        pixels = [torch.tensor(decode(file.name, partial(Image.open, file), expected.resize, grey=False)) for file in files]
+        answers = model(as_float(torch.stack(pixels).permute(0, 3, 1, 2))).argmax(1)
+        right += [int(answer) == output for answer in answers]
+    assert sum(right) >= 0.85 * len(right)
