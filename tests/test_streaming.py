@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_a_limit_takes_as_many_of_each_class(folder: Path) -> None:
 def test_an_image_that_cannot_be_decoded_is_named(folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load(folder, monkeypatch, held=False, workers=workers)
     assert isinstance(data.test, StreamedSet)
-    bad = Path(data.test.stream.items[3])
+    bad = Path(os.fsdecode(data.test.stream.items[3]))
     bad.write_bytes(bad.read_bytes()[:300])
     groups = [torch.arange(place, place + 2) for place in range(0, 8, 2)]
     with pytest.raises(DeepcorrectError, match=rf"^{bad}: not a readable image .*--skip-bad$"):

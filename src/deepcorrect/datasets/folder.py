@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -69,17 +71,18 @@ def _sub_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
 
 
-def _list_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
+def _list_files(folder: Path, classes: tuple[str, ...]) -> tuple[np.ndarray, list[int]]:
     unknown = sorted(set(_sub_folders(folder)) - set(classes))
     if unknown:
         raise DeepcorrectError(
             f"{folder / unknown[0]}: a class that the training images do not have; remove it, or add it there"
         )
-    files, labels = [], []
+    files: list[bytes] = []
+    labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(file for file in (folder / name).glob("**/*") if file.suffix.lower() in SUFFIXES)
         if not found:
             raise DeepcorrectError(f"{folder / name}: no images ({', '.join(sorted(SUFFIXES))}) in this class's folder")
-        files += found
+        files += [os.fsencode(file) for file in found]
         labels += [label] * len(found)
-    return files, labels
+    return np.array(files), labels

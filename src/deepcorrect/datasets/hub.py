@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -68,7 +69,7 @@ def read_hub(
             warn(f"hf:{name}: the classes of its {part} split are not public; it is left out")
             continue
         source = f"hf:{name}, {part}, row "
-        stream = Stream.of(range(len(table)), Rows(table, images), resize, grey, source=source, workers=workers)
+        stream = Stream.of(np.arange(len(table)), Rows(table, images), resize, grey, source=source, workers=workers)
         read = StreamedSet(stream, classes, torch.arange(len(table)))
         parts[part] = read.without_bad(warn) if skip_bad else read
     return Dataset.of_parts(f"hf:{name}", tuple(features[labels].names), parts, counts)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -24,26 +26,27 @@ class Stream:
     """Images of one shape to be decoded in groups.
 
     Attributes:
+        items: what there is to open, one an image: names of files as bytes, or row numbers. An array, because worker processes
+            share its memory where they would each come to have a list's.
+        open: opens one of them, a file's path or a number.
         source: stands before an item in messages.
-        items: what there is to open, one an image.
-        open: opens one of them.
         resize, grey: how they are decoded.
         image_shape: (C, H, W) of every image.
         workers: processes that decode; without any, the reading process does.
     """
 
-    source: str
-    items: Sequence[Any]
+    items: np.ndarray
     open: Callable[[Any], Image.Image]
     resize: Resize | None
     grey: bool
     image_shape: tuple[int, int, int]
-    workers: int = 0
+    source: str
+    workers: int
 
     @classmethod
     def of(
         cls,
-        items: Sequence[Any],
+        items: np.ndarray,
         open: Callable[[Any], Image.Image],
         resize: Resize | None,
         grey: bool,
@@ -59,15 +62,16 @@ class Stream:
         if resize is not None:
             height, width, channels = resize.size, resize.size, 1 if grey else 3
         else:
-            height, width, channels = decode(f"{source}{items[0]}", partial(open, items[0]), None, grey).shape
-        return cls(source, items, open, resize, grey, (channels, height, width), workers)
+            first = _plain(items[0])
+            height, width, channels = decode(f"{source}{first}", partial(open, first), None, grey).shape
+        return cls(items, open, resize, grey, (channels, height, width), source, workers)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, position: int) -> Tensor | DeepcorrectError:
         """One image, (C, H, W) uint8, or why it cannot be had: what a worker raises would lose its one line."""
-        item = self.items[position]
+        item = _plain(self.items[position])
         name = f"{self.source}{item}"
         try:
             pixels = torch.from_numpy(decode(name, partial(self.open, item), self.resize, self.grey).copy()).permute(2, 0, 1)
@@ -76,13 +80,13 @@ class Stream:
         if pixels.shape != self.image_shape:
             (_, height, width), (_, wanted, wide) = pixels.shape, self.image_shape
             return DeepcorrectError(
-                f"{item}: {width}x{height} pixels, others {wide}x{wanted}; give --size to bring all to one size"
+                f"{name}: {width}x{height} pixels, others {wide}x{wanted}; give --size to bring all to one size"
             )
         return pixels
 
     def take(self, positions: Tensor) -> Stream:
         """The images at some positions."""
-        return replace(self, items=[self.items[position] for position in positions.tolist()])
+        return replace(self, items=self.items[positions.numpy()])
 
     def decoded(self, groups: Sequence[Tensor]) -> Iterator[list[Tensor | DeepcorrectError]]:
         """Group after group of images, each or why it cannot be had."""
@@ -142,9 +146,11 @@ class StreamedSet(Images):
 
     def signature(self) -> bytes:
         """The names of the images, and how they are decoded."""
-        return repr(
-            (self.stream.source, self.stream.resize, self.stream.grey, [str(item) for item in self.stream.items])
-        ).encode()
+        return repr((self.stream.source, self.stream.resize, self.stream.grey)).encode() + self.stream.items.tobytes()
+
+
+def _plain(item: Any) -> str | int:
+    return os.fsdecode(item) if isinstance(item, bytes) else int(item)
 
 
 def _sound(image: Tensor | DeepcorrectError) -> Tensor:
