@@ -170,6 +170,7 @@ def evaluate(
     correction: o.CorrectionName = None,
     distortion: Annotated[str | None, typer.Option("--distortion", help="Default: the correction's own, else blur.")] = None,
     levels: o.Levels = None,
+    restore: o.Restore = None,
     out: o.Out = None,
 ) -> None:
     """Measure a network, with or without a correction, at every level of one distortion.
@@ -181,17 +182,20 @@ def evaluate(
     from deepcorrect.correction import find_correction, load_correction, read_header
     from deepcorrect.cost import count_parameters
     from deepcorrect.job import measure
+    from deepcorrect.restoration import restored
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
     with context.open_job(model, common) as job:
         kind, steps = context.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
+        settings |= {"restore": restore} if restore else {}
         records = context.open_run(job, out, "evaluate", settings)
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
-            records = [measure(job, correction or "baseline", kind, steps, trained)]
+            name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
+            records = [measure(job, name, restored(kind, restore) if restore else kind, steps, trained)]
         context.keep(job, records)
     if not job.processes.first:
         return

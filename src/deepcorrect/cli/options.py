@@ -72,6 +72,9 @@ Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units
 NoBatchNorm = Annotated[bool, typer.Option("--no-bn", help="Correction units without batch normalisation.")]
 RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also train the last N layers (paper: 3).")]
 RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
+Restore = Annotated[
+    str | None, typer.Option("--restore", help="Restore distorted images first: bm3d for noise, wiener for blur.")
+]
 CorrectionName = Annotated[
     str | None,
     typer.Option("--correction", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."),
