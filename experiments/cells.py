@@ -28,8 +28,6 @@ from deepcorrect.results import Record, Run, provenance
 from deepcorrect.runtime import Precision
 from deepcorrect.seeding import Use, generator
 from experiments.grid import (
-    AGREEMENT_IMAGES,
-    AGREEMENT_LEVELS,
     BASELINE,
     DISTORTIONS,
     ORDERS,
@@ -48,6 +46,8 @@ from experiments.ranking_cells import agreement, choices, meter_of
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
 PRIORITY_IMAGES = 250
+AGREEMENT_IMAGES = 500
+"""Validation images: two halves, on each of which filters are ranked."""
 
 
 def result_file(cell: Cell) -> Path:
@@ -168,8 +168,8 @@ class Workshop:
     def _(self, cell: AgreementCell) -> dict[str, Any]:
         job = self._job(BASELINE, cell)
         distortion = get_distortion(cell.distortion)
-        images = self.data.validation.balanced(AGREEMENT_IMAGES[cell.distortion], job.seed)
-        layer, levels = named(job.layers, cell.layer), self._levels(distortion)[AGREEMENT_LEVELS[cell.distortion]]
+        images = self.data.validation.balanced(AGREEMENT_IMAGES, job.seed)
+        layer, levels = named(job.layers, cell.layer), self._levels(distortion)
         return {"levels": levels, **agreement(job, meter_of(job, images, distortion), layer, levels)}
 
     @_work.register

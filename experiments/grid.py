@@ -12,10 +12,6 @@ from typing import Literal
 Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
 ORDERS: tuple[Choice, ...] = ("attribution", "joint")
 """Choices of filters by orders of ``ChoiceCell``, found on the images of the local ranking."""
-AGREEMENT_IMAGES = {"blur": 500, "noise": 250}
-"""Validation images: two halves, on each of which filters are ranked."""
-AGREEMENT_LEVELS = {"blur": slice(None), "noise": slice(1, None, 2)}
-"""Levels that they are ranked at: all, or every other one."""
 BASELINE = "allcnn-cifar100"
 DISTORTIONS = ("blur", "noise")
 LAYERS = tuple(f"conv{number}" for number in range(1, 10))

@@ -53,7 +53,7 @@ def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...
     return {
         "images": first.shape[2],
         "reliability": {
-            score: {str(count): _reliability(each, count, job.seed) for count in COUNTS if count <= first.shape[2]}
+            score: {str(count): _reliability(each, count, job.seed) for count in COUNTS}
             for score, each in zip(SCORES, gains, strict=True)
         },
         "agreement": {

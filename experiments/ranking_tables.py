@@ -23,14 +23,14 @@ def agreement_tables() -> str:
         return ""
     counts = list(next(iter(cells[0][1]["reliability"].values())))
     reliable = [
-        [name, *(_number(content["reliability"][score].get(count)) for score in SCORES for count in counts)]
+        [name, *(_number(content["reliability"][score][count]) for score in SCORES for count in counts)]
         for name, content in cells
     ]
     headings = ["Layer", *(f"{score}, {count}" for score in SCORES for count in counts)]
     text = titled("Reliability: Spearman correlation of exact rankings on disjoint images", headings, reliable)
     rows = []
     for name, content in cells:
-        row = [f"{name}, {content['images']} images at {len(content['levels'])} levels"]
+        row = [name]
         for score in ("top1", "probability"):
             found = content["agreement"][score]
             for measure in ("spearman", "overlap"):
@@ -40,7 +40,8 @@ def agreement_tables() -> str:
     for score in ("top1", "probability"):
         for measure in ("Spearman", "overlap of halves"):
             headings += [f"{score}, {measure}: other images", "estimate"]
-    return f"{text}\n\n{titled('Attribution: agreement with the exact ranking on the same images', headings, rows)}"
+    title = f"Attribution: agreement with the exact ranking on the same {cells[0][1]['images']} images"
+    return f"{text}\n\n{titled(title, headings, rows)}"
 
 
 def choice_table() -> str:

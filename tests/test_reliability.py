@@ -10,6 +10,7 @@ from torch import nn
 from deepcorrect.datasets.images import Dataset, ImageSet
 from deepcorrect.distortions import get_distortion
 from deepcorrect.gains import GainMeter, Gains
+from deepcorrect.graph_swap import GraphSwap
 from deepcorrect.layers import Layer, convolutions, find_layers
 from deepcorrect.loading import as_float
 from deepcorrect.parts import Parts
@@ -94,5 +95,7 @@ def test_an_interrupted_ranking_continues_after_the_last_layer_and_level(images:
 def test_bf16_gives_nearly_the_same_gains(small: nn.Module, digits: Dataset) -> None:
     images = digits.validation.balanced(60, 0).held()
     layer = find_layers(small, as_float(images.images[:1]))[0]
-    full, half = (GainMeter(small, images, NOISE, precision=kind).measure(layer, 60.0).each[2] for kind in ("fp32", "bf16"))
+    meters = [GainMeter(small, images, NOISE, precision=kind) for kind in ("fp32", "bf16")]
+    full, half = (meter.measure(layer, 60.0).each[2] for meter in meters)
+    assert all(isinstance(meter.swap(layer), GraphSwap) for meter in meters)
     assert half.mean(1).tolist() == pytest.approx(full.mean(1).tolist(), abs=0.02)

@@ -63,9 +63,9 @@ class GainMeter:
 
     @cached_property
     def graph(self) -> Graph | None:
-        """The network captured, if it can be."""
+        """The network captured, if it can be; in single precision, whatever it is run in."""
         example = next(batches(self.images, 1, self.device)).images
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return capture(self.model, example.clone())
 
     def swap(self, layer: Layer) -> Swap:
