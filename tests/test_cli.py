@@ -108,8 +108,9 @@ def test_finetune_and_the_c_variant(baseline: Path, tmp_path: Path, capsys: pyte
 
 
 def test_rank_assess_and_data(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "rank", baseline, "--data", "digits", "--images", "20", "--layers", "conv2,conv1", "--json")
+    code, out, told = run(capsys, "rank", baseline, "--data", "digits", "--images", "20", "--layers", "conv2,conv1", "--json")
     assert code == 0
+    assert "a whole pass a filter" not in told
     assert {layer: len(scores) for layer, scores in json.loads(out)["scores"].items()} == {"conv1": 24, "conv2": 32}
     code, out, _ = run(capsys, "assess", baseline, "--data", "digits", "--levels", "20,40", "--distortion", "noise")
     assert code == 0
@@ -152,8 +153,9 @@ def test_a_network_that_cannot_be_captured_is_ranked_by_hooks(tmp_path: Path, ca
         "        return self.linear(values.mean((2, 3)))\n"
     )
     common = ("rank", f"{file}:Net", "--data", "digits", "--images", "20", "--levels", "1")
-    code, out, _ = run(capsys, *common, "--json")
+    code, out, told = run(capsys, *common, "--json")
     assert code == 0
+    assert "not captured by torch.export, so a whole pass a filter: conv" in told
     assert len(json.loads(out)["scores"]["conv"]) == 4
     code, _, error = run(capsys, *common, "--method", "attribution")
     assert code == 2

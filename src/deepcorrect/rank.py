@@ -10,6 +10,7 @@ from deepcorrect.attribution import NO_GRADIENT, attribute_filters, captured_swa
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.gains import GainMeter
+from deepcorrect.graph_swap import GraphSwap
 from deepcorrect.job import Job
 from deepcorrect.joint import rank_jointly
 from deepcorrect.layers import Layer
@@ -97,6 +98,9 @@ def rank(
             meter, levels, layers=layers, counts=counts, block=options.block, score=options.by, kept=kept
         )  # fmt: skip
     else:
+        hooked = [layer.name for layer in layers if not isinstance(meter.swap(layer), GraphSwap)]
+        if hooked:
+            job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {', '.join(hooked)}")
         job.reporter.stage("rank filters", filters * len(levels) * len(images))
         ranking = rank_parts(parts, levels, layers=layers, score=options.by)
     if saved and folder:
