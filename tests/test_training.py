@@ -234,4 +234,4 @@ def test_rotation_turns_by_the_angle_it_says() -> None:
 
 
 def test_metrics_mean_is_over_all_levels() -> None:
-    assert EpochMetrics(1, 0.5, 0.1, (0.9, 0.6, 0.3), 1.0, 1.0).validation_mean == pytest.approx(0.6)
+    assert EpochMetrics(1, 20, 0.5, 0.1, (0.9, 0.6, 0.3), 1.0, 1.0).validation_mean == pytest.approx(0.6)

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from deepcorrect.ideal import IdealCurves
 from deepcorrect.progress import EpochMetrics
 from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, by_ladder
@@ -117,3 +118,18 @@ def show_ranking(ranking: Ranking, counts: Mapping[str, int], shown: int = 6) ->
         "Reliability: rank correlation to be expected of a ranking on as many other images. Images for the cut: as many a\n"
         "level put two standard errors between the last filter to be corrected and the next."
     )
+
+
+def show_ideal(curves: IdealCurves) -> None:
+    """Accuracy with shares of one layer ideally corrected, mean over the levels."""
+    table = Table(
+        title=f"Top-1 accuracy under {curves.distortion} with one layer corrected ideally "
+        f"({curves.images:,} test images, mean over {len(curves.levels)} levels)",
+        title_justify="left",
+    )
+    table.add_column("Layer")
+    for share in curves.shares:
+        table.add_column(f"{share:.0%}", justify="right")
+    for layer, rows in curves.top1.items():
+        table.add_row(layer, *(f"{sum(row) / len(row):.4f}" for row in rows))
+    Console(width=None if Console().is_terminal else 140).print(table)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from deepcorrect.answers import Answers
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
@@ -29,6 +30,7 @@ class Evaluation:
         top5: share whose true class is among the five most likely (of fewer classes: among all).
         per_class: top-1 by level and class; NaN for a class without images.
         images: how many images each level was measured on.
+        answers: the predicted class of each.
     """
 
     distortion: str
@@ -37,6 +39,7 @@ class Evaluation:
     top5: tuple[float, ...]
     per_class: tuple[tuple[float, ...], ...]
     images: int
+    answers: Answers = field(compare=False, repr=False)
 
     @property
     def mean_top1(self) -> float:
@@ -115,7 +118,7 @@ def evaluate(
     """
     model.eval()
     everything = (0.0, *(float(level) for level in levels))
-    top1, top5, per_class = [], [], []
+    top1, top5, per_class, answers = [], [], [], []
     labels = images.labels.cpu()
     for part in (everything[:1], everything[1:]):
         if not part:
@@ -126,10 +129,14 @@ def evaluate(
         )  # fmt: skip
         for level, tops in zip(part, found, strict=True):
             hits = tops == labels[:, None]
+            answers.append(tops[:, 0])
             top1.append(hits[:, 0].double().mean().item())
             top5.append(hits.any(1).double().mean().item())
             counts = torch.bincount(labels, minlength=classes)
             right = torch.bincount(labels[hits[:, 0]], minlength=classes)
             per_class.append(tuple((right.double() / counts).tolist()))
             tell(level, top1[-1])
-    return Evaluation(distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images))
+    return Evaluation(
+        distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images),
+        Answers(torch.stack(answers), labels),
+    )  # fmt: skip

@@ -52,7 +52,7 @@ def features(
     prepare: Callable[[Tensor, Tensor], Tensor] = lambda images, indices: images,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Tensor:
-    """What arrives at a layer for each image, flattened, (N, D) float32.
+    """What arrives at a layer for each image, averaged over positions where it has any, (N, D) float32.
 
     Args:
         model: takes images (B, C, H, W) in [0, 1]. It is put into eval mode.
@@ -61,7 +61,7 @@ def features(
     model.eval()
     seen: list[Tensor] = []
     handle = model.get_submodule(layer).register_forward_pre_hook(
-        lambda module, given: seen.append(given[0].flatten(1).float().cpu())
+        lambda module, given: seen.append(_pooled(given[0].float()).cpu())
     )  # fmt: skip
     try:
         for batch in batches(images, BATCH, device):
@@ -71,6 +71,10 @@ def features(
     finally:
         handle.remove()
     return torch.cat(seen)
+
+
+def _pooled(values: Tensor) -> Tensor:
+    return values.mean((2, 3)) if values.ndim == 4 else values.flatten(1)
 
 
 def fit_head(train: Tensor, train_labels: Tensor, validation: Tensor, validation_labels: Tensor, head: nn.Linear) -> float:

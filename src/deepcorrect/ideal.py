@@ -6,19 +6,96 @@ It bounds what correction units behind these filters can reach, and compares cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import EVALUATION_BATCH
+from deepcorrect.files import read_json
 from deepcorrect.graph import capture
+from deepcorrect.job import Job
 from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
+from deepcorrect.ranking import Ranking, count_of_share
 from deepcorrect.runtime import Precision, autocast
 from deepcorrect.swapping import make_swap
+
+FILE = "ideal.json"
+
+
+class IdealCurves(BaseModel):
+    """Accuracies with more and more of one layer ideally corrected.
+
+    Attributes:
+        levels: severities above 0.
+        images: test images that each accuracy is measured on.
+        shares: of a layer's filters, the most susceptible first; 0 is the network as it is.
+        top1: {layer: an accuracy for each share and level}.
+    """
+
+    distortion: str
+    levels: tuple[float, ...]
+    images: int
+    shares: tuple[float, ...]
+    top1: dict[str, tuple[tuple[float, ...], ...]]
+
+
+def measure_ideal(
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    ranking: Ranking,
+    layers: Sequence[Layer],
+    shares: Sequence[float],
+    images: int,
+) -> IdealCurves:
+    """Correct ever larger shares of each layer ideally, the others as they are (Figures 4 and 5); a run keeps what is done.
+
+    Args:
+        shares: in (0, 1].
+        images: how many test images, drawn evenly over the classes.
+    """
+    test = job.data.test.balanced(images, job.seed)
+    done: Mapping[str, tuple[tuple[float, ...], ...]] = {}
+    if job.run is not None and job.run.file(FILE).exists():
+        done = read_ideal(job.run.path).top1
+    everything = (0.0, *shares)
+    curves = IdealCurves(distortion=distortion.name, levels=tuple(levels), images=len(test), shares=everything, top1=dict(done))
+    job.reporter.stage("correct ideally", (len(layers) - len(done)) * len(everything) * len(levels) * len(test))
+    for layer in layers:
+        if layer.name in done:
+            continue
+        order = ranking.local(layer.name)
+        counts = [count_of_share(share, layer.filters, layer.name) for share in shares]
+        curves.top1[layer.name] = tuple(
+            evaluate_ideal(
+                job.model, test, distortion, levels, layer, [order[:count] for count in (0, *counts)],
+                seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+            )
+        )  # fmt: skip
+        if job.run is not None:
+            job.run.write_json(FILE, curves.model_dump(mode="json"))
+    return curves
+
+
+def read_ideal(folder: Path) -> IdealCurves:
+    """What a run folder has of it.
+
+    Raises:
+        DeepcorrectError: the file is unsound.
+    """
+    try:
+        return IdealCurves.model_validate(read_json(folder / FILE))
+    except ValidationError as error:
+        raise DeepcorrectError(
+            f"{folder / FILE}: not the accuracies of ideal corrections ({error.error_count()} fields are wrong)"
+        ) from None
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from deepcorrect.answers import keep_answers
 from deepcorrect.cost import multiply_accumulates
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
@@ -94,7 +95,7 @@ def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
 
 
 def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
-    """Evaluate the network as it now stands on the test images (clean and at every level)."""
+    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps its answers."""
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
 
     def tell(level: float, top1: float) -> None:
@@ -106,6 +107,8 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
         seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
         progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
+    if job.run is not None:
+        keep_answers(job.run.path, distortion.name, name, found.answers)
     return _record(job, name, found, trainable)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from deepcorrect import architecture, penultimate
 from deepcorrect.correction import Correction, Plan, attach, require_bare
 from deepcorrect.cost import count_parameters
 from deepcorrect.distillation import Teacher
@@ -23,7 +24,7 @@ from deepcorrect.heads import features, fit_head, last_dense
 from deepcorrect.job import Job, measure
 from deepcorrect.layers import Layer, convolutions, named
 from deepcorrect.rank import RankingOptions, rank
-from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
+from deepcorrect.ranking import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.recipes import Recipe
 from deepcorrect.results import Record
 from deepcorrect.samples import Samples
@@ -44,7 +45,7 @@ class CorrectionOptions:
     Attributes:
         layers: names of the corrected layers.
         shares: share of the filters of each, in (0, 1].
-        ranking: the most susceptible of each layer by itself, or as many of all layers together.
+        ranking: the most susceptible of each layer by itself, as many of all layers together, or random ones of each layer.
         ranked: how the filters are ranked.
         unit, batch_norm: shape of the correction units.
         retrained: layers that are also trained on (the last three in the paper's ``c`` variants).
@@ -52,7 +53,7 @@ class CorrectionOptions:
 
     layers: tuple[str, ...]
     shares: tuple[float, ...]
-    ranking: Literal["local", "global"] = "local"
+    ranking: Literal["local", "global", "random"] = "local"
     ranked: RankingOptions = field(default_factory=RankingOptions)
     unit: str = "cifar"
     batch_norm: bool = True
@@ -60,8 +61,8 @@ class CorrectionOptions:
 
     @property
     def name(self) -> str:
-        """As in the paper's tables: ``deepcorr-3``, with a c where layers are trained on."""
-        return f"deepcorr-{len(self.layers)}{'c' if self.retrained else ''}"
+        """As in the paper's tables: ``deepcorr-3``, with a c where layers are trained on; random choices are called so."""
+        return f"deepcorr-{len(self.layers)}{'c' if self.retrained else ''}{'-random' if self.ranking == 'random' else ''}"
 
 
 def check_options(job: Job, options: CorrectionOptions) -> None:
@@ -93,7 +94,7 @@ def correct(
     ranking: Ranking | None = None,
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
-    """Rank (without a ``ranking`` given), choose, attach, train and measure.
+    """Rank (unless a ``ranking`` is given, or none is needed), choose, attach, train and measure.
 
     Returns:
         The correction, left attached, and the records without and with it.
@@ -102,15 +103,18 @@ def correct(
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
     baseline = _measure_baseline(job, distortion, levels)
-    if ranking is None:
-        ranking = rank(job, distortion, levels, ranked, options.ranked, shares)
+    if options.ranking == "random":
+        filters = choose_randomly({layer.name: layer.filters for layer in ranked}, shares, job.seed)
     else:
-        check_ranking(ranking, distortion, ranked)
-        if job.run is not None:
-            ranking.save(job.run.file("ranking.json"))
-    choose = choose_locally if options.ranking == "local" else choose_globally
+        if ranking is None:
+            ranking = rank(job, distortion, levels, ranked, options.ranked, shares)
+        else:
+            check_ranking(ranking, distortion, ranked)
+            if job.run is not None:
+                ranking.save(job.run.file("ranking.json"))
+        filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
     plan = Plan(
-        distortion=distortion.name, filters=choose(ranking, shares),
+        distortion=distortion.name, filters=filters,
         unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
     )  # fmt: skip
     correction, record = train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
@@ -146,7 +150,11 @@ def train_and_measure(
     """
     samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
     samples.ask("baseline", job.model)
-    last = job.layers[-1].name
+    penultimate.keep_penultimate(job, distortion, levels, "baseline")
+    layers = job.layers
+    last = layers[-1].name
+    if job.run is not None:
+        job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
     correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
@@ -156,6 +164,7 @@ def train_and_measure(
     if job.run is not None:
         correction.save(job.run.file("correction.safetensors"), half=half)
     samples.ask(name, job.model)
+    penultimate.keep_penultimate(job, distortion, levels, name)
     record = measure(job, name, distortion, levels, count_parameters(correction.parameters()))
     if job.run is not None:
         job.run.write_json("samples.json", samples.as_json())

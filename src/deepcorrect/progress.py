@@ -9,9 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch came to: mean training loss, learning rate at its end, validation top-1 by level, speed."""
+    """What one epoch came to: batches by its end, mean training loss, last learning rate, validation top-1 by level, speed."""
 
     epoch: int
+    steps: int
     loss: float
     rate: float
     validation_top1: tuple[float, ...]

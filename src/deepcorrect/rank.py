@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from deepcorrect.attribution import NO_GRADIENT, attribute_filters, captured_swaps
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import write_tensors
 from deepcorrect.gains import GainMeter
 from deepcorrect.graph_swap import GraphSwap
 from deepcorrect.job import Job
 from deepcorrect.joint import rank_jointly
-from deepcorrect.layers import Layer
+from deepcorrect.layers import Layer, convolutions
 from deepcorrect.parts import Parts
 from deepcorrect.priority import rank_parts
 from deepcorrect.ranking import Method, Ranking, Score, count_of_share
 from deepcorrect.verification import verify
+
+KERNELS = "kernels.safetensors"
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,14 @@ def rank(
     options: RankingOptions,
     shares: Mapping[str, float],
 ) -> Ranking:
-    """Rank filters on validation images, from the run folder if it has the ranking.
+    """Rank filters on validation images, from the run folder if it has the ranking; the first convolution's weights are kept.
 
     Args:
         shares: of each layer's filters, those to be corrected: where a choice together ends, and what is verified.
     """
+    first = convolutions(job.layers)[0]
+    if job.run is not None and first.name in {layer.name for layer in layers}:
+        write_tensors(job.run.file(KERNELS), {first.name: first.module.weight.detach()})
     saved = job.run.file("ranking.json") if job.run is not None else None
     finished = job.processes.agreed(Ranking.load(saved) if saved and saved.exists() else None)
     if finished is not None:

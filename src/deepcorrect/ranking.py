@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
+
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
+from deepcorrect.seeding import Use, generator
 
 Score = Literal["top1", "probability", "margin"]
 SCORES: tuple[Score, ...] = get_args(Score)
@@ -136,3 +139,12 @@ def choose_globally(ranking: Ranking, shares: dict[str, float]) -> dict[str, tup
     for layer, filter_ in [pair for pair in ranking.across() if pair[0] in shares][:total]:
         chosen[layer].append(filter_)
     return {layer: tuple(sorted(filters)) for layer, filters in chosen.items() if filters}
+
+
+def choose_randomly(filters: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, tuple[int, ...]]:
+    """As many filters of each layer, which has so many, drawn by seed: what a ranking is compared with (Figure 9)."""
+    chosen = {}
+    for place, (layer, share) in enumerate(shares.items()):
+        order = torch.randperm(filters[layer], generator=generator(seed, Use.DRAW, place)).tolist()
+        chosen[layer] = tuple(sorted(order[: count_of_share(share, filters[layer], layer)]))
+    return chosen

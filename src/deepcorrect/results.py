@@ -10,6 +10,11 @@
 ``model.safetensors``                 weights of a trained baseline
 ``correction.safetensors``            a trained correction
 ``results.json``                      one record a network and distortion, with provenance
+``answers.safetensors``               the class that each network predicts for every test image
+``features.safetensors``              penultimate features of some test images
+``architecture.json``                 layers and correction units
+``ideal.json``                        what perfect corrections of some shares of each layer would give
+``kernels.safetensors``               weights of the first convolution
 ``samples.json``                      some test images at every level, with what each network says
 ``figures/``, ``report.html``         drawn from the files above
 ====================================  ============================================================================

@@ -113,7 +113,7 @@ def train(
             classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes,
         )  # fmt: skip
         loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
-        metrics = EpochMetrics(epoch + 1, loss_an_image, rate, measured.top1, images / seconds, seconds)
+        metrics = EpochMetrics(epoch + 1, position + 1, loss_an_image, rate, measured.top1, images / seconds, seconds)
         state.add(metrics, trained)
         if checkpoint is not None:
             state.save(checkpoint, trained, optimizer)

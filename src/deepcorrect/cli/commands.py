@@ -53,6 +53,7 @@ def rank(
     levels: o.Levels = None,
     layers: o.Layers = "all",
     share: o.Share = "0.5",
+    ideal: o.Ideal = None,
     out: o.Out = None,
 ) -> None:
     """Which filters: the correction priority of every filter (Algorithm 1). Under accelerate launch, processes share the work.
@@ -60,7 +61,8 @@ def rank(
     Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
     """
     from deepcorrect.cli import context
-    from deepcorrect.console import show_ranking
+    from deepcorrect.console import show_ideal, show_ranking
+    from deepcorrect.ideal import measure_ideal
     from deepcorrect.rank import rank as rank_job
     from deepcorrect.ranking import count_of_share
 
@@ -71,16 +73,21 @@ def rank(
         shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
         settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
         del settings["memory"]  # decides no result
+        measured = context.read_shares("--ideal", ideal) if ideal else ()
+        settings |= {"ideal": measured} if ideal else {}
         context.open_run(job, out, "rank", settings)
         ranking = rank_job(job, kind, steps, chosen, options, shares)
+        curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
         if job.run is not None:
             job.run.finish([], job.device)
     if not job.processes.first:
         return
     if common.as_json:
-        print(json.dumps(ranking.as_json()))
+        print(json.dumps(ranking.as_json() | ({"ideal": curves.model_dump(mode="json")} if curves else {})))
     else:
         show_ranking(ranking, {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in chosen})
+        if curves is not None:
+            show_ideal(curves)
 
 
 @app.command()
@@ -115,7 +122,7 @@ def correct(
         plan = pipeline.CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
             shares=context.shares_of(share, chosen),
-            ranking="local" if ranking is o.RankingScope.local else "global",
+            ranking=ranking.value,
             ranked=context.ranking_options(ranked),
             unit=unit,
             batch_norm=not no_bn,

@@ -166,16 +166,21 @@ def last_layers(job: Job, count: int) -> tuple[str, ...]:
 
 def shares_of(given: str, layers: list[Layer]) -> tuple[float, ...]:
     """One share for each layer from ``--share``."""
-    try:
-        shares = tuple(float(share) for share in given.split(","))
-    except ValueError:
-        raise DeepcorrectError(f"--share {given}: give a number in (0, 1], or one a layer separated by commas") from None
+    shares = read_shares("--share", given)
     if len(shares) == 1:
         return shares * len(layers)
     if len(shares) != len(layers):
         names = ", ".join(layer.name for layer in layers)
         raise DeepcorrectError(f"--share {given}: {len(shares)} shares for {len(layers)} layers ({names})")
     return shares
+
+
+def read_shares(option: str, given: str) -> tuple[float, ...]:
+    """Shares separated by commas."""
+    try:
+        return tuple(float(number) for number in given.split(","))
+    except ValueError:
+        raise DeepcorrectError(f"{option} {given}: give numbers in (0, 1], separated by commas") from None
 
 
 def tell(message: str) -> None:

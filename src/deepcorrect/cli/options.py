@@ -22,10 +22,11 @@ class Precision(StrEnum):
 
 
 class RankingScope(StrEnum):
-    """Whether filters are chosen layer by layer or among all."""
+    """Whether filters are chosen layer by layer, among all, or at random for comparison."""
 
     local = "local"
     all_layers = "global"
+    random = "random"
 
 
 class Method(StrEnum):
@@ -67,7 +68,15 @@ Levels = Annotated[
 ]
 Layers = Annotated[str, typer.Option("--layers", help="How many from the input on, names (conv1,conv3), or all.")]
 Share = Annotated[str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")]
-Scope = Annotated[RankingScope, typer.Option("--ranking", help="Choose in each layer by itself, or among all.")]
+Ideal = Annotated[
+    str | None,
+    typer.Option(
+        "--ideal", help="Also measure what perfect corrections of these shares of each layer would give: 0.1,0.25,0.5."
+    ),
+]
+Scope = Annotated[
+    RankingScope, typer.Option("--ranking", help="Choose in each layer by itself, among all, or at random by --seed.")
+]
 Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units: cifar, wide, lite or bottleneck.")]
 NoBatchNorm = Annotated[bool, typer.Option("--no-bn", help="Correction units without batch normalisation.")]
 RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also train the last N layers (paper: 3).")]

@@ -1,0 +1,80 @@
+"""Penultimate features of some test images, clean to severe: how well classes keep apart (Figures 2 and 10).
+
+They are saved with a run, so that its page can embed them by t-SNE without the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepcorrect.datasets.images import Dataset, Images
+from deepcorrect.distortions import Distortion
+from deepcorrect.files import read_tensors, write_tensors
+from deepcorrect.heads import features
+from deepcorrect.job import Job
+from deepcorrect.seeding import Use, generator
+
+CLASSES = 11
+IMAGES_A_CLASS = 20
+FILE = "features.safetensors"
+
+
+class Penultimate(NamedTuple):
+    """Features of the same images by network.
+
+    Attributes:
+        levels: severities, (L,): clean, the middle of the ladder, its worst.
+        labels: classes of the images, (N,).
+        features: what arrives at the last layer, {network: (L, N, D)}.
+    """
+
+    levels: Tensor
+    labels: Tensor
+    features: dict[str, Tensor]
+
+
+def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], network: str) -> None:
+    """Add the network as it now stands to the features in the job's run folder; without one, do nothing."""
+    if job.run is None:
+        return
+    images = _chosen(job.data, job.seed)
+    shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
+    found = torch.stack([_at(job, images, distortion, level) for level in shown])
+    path = job.run.file(FILE)
+    known = read_tensors(path) if path.exists() else {}
+    given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, f"network {network}": found.half()}
+    write_tensors(path, known | given)
+
+
+def read_penultimate(folder: Path) -> Penultimate | None:
+    """What a run folder has of it, if anything.
+
+    Raises:
+        DeepcorrectError: the file is unsound.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    known = read_tensors(path)
+    networks = {name.removeprefix("network "): value.float() for name, value in known.items() if name.startswith("network ")}
+    return Penultimate(known["levels"], known["labels"], networks)
+
+
+def _at(job: Job, images: Images, distortion: Distortion, level: float) -> Tensor:
+    return features(
+        job.model, job.layers[-1].name, images, device=job.device, precision=job.precision,
+        prepare=lambda pixels, indices: distortion.at(pixels, level, indices, job.seed),
+    )  # fmt: skip
+
+
+def _chosen(data: Dataset, seed: int) -> Images:
+    """Up to so many test images of each of some classes drawn by seed."""
+    drawn = torch.randperm(len(data.classes), generator=generator(seed, Use.SAMPLES))[:CLASSES]
+    labels = data.test.labels.cpu()
+    places = [torch.nonzero(labels == label)[:IMAGES_A_CLASS, 0] for label in drawn.sort().values]
+    return data.test.take(torch.cat(places))
