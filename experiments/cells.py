@@ -40,8 +40,10 @@ from experiments.grid import (
     Network,
     NetworkCell,
     PriorityCell,
+    RestoredCell,
 )
 from experiments.ranking_cells import agreement, choices, meter_of
+from experiments.restoring import restoring
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -180,6 +182,11 @@ class Workshop:
         layer, levels = named(job.layers, cell.layer), self._levels(distortion)
         ranked = saved_ranking(cell.distortion).local(cell.layer)
         return {"levels": levels, **choices(job, meter_of(job, images, distortion), layer, levels, ranked)}
+
+    @_work.register
+    def _(self, cell: RestoredCell) -> dict[str, Any]:
+        distortion = get_distortion(cell.distortion)
+        return restoring(self._job(BASELINE), distortion, self._levels(distortion))
 
     @_work.register
     def _(self, cell: NetworkCell) -> dict[str, Any]:

@@ -132,7 +132,22 @@ class NetworkCell:
         return (PriorityCell(self.distortion),) if self.network.filters else (Baseline(),)
 
 
-Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell
+@dataclass(frozen=True)
+class RestoredCell:
+    """The network behind a restorer, which is told the severity, and a shipped correction, on some test images."""
+
+    distortion: str
+
+    @property
+    def path(self) -> str:
+        return f"restored-{self.distortion}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        return (Baseline(),)
+
+
+Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell | RestoredCell
 
 
 def finetune(layers: int) -> Network:
@@ -202,6 +217,7 @@ ORDER = (
     "choice",
     "trained-choice",
     "agreement",
+    "restored",
     "figure9",
     "table6",
 )
@@ -229,6 +245,8 @@ def ideal_cell(distortion: str, layer: str) -> IdealCell:
 def _cells_of(name: str, recipe: str, seed: int) -> Iterator[Cell]:
     if name in RANKINGS:
         yield from (RANKINGS[name](distortion, layer) for distortion in DISTORTIONS for layer in RANKED_LAYERS)
+    elif name == "restored":
+        yield from map(RestoredCell, DISTORTIONS)
     elif name in IDEAL:
         yield from (ideal_cell(distortion, layer) for distortion in DISTORTIONS for layer in IDEAL[name])
     else:

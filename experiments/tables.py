@@ -26,11 +26,13 @@ from experiments.grid import (
     TABLE5,
     TRAINED,
     IdealCell,
+    RestoredCell,
     cells,
     first_layer,
 )
 from experiments.markdown import titled
 from experiments.ranking_tables import agreement_tables, choice_table, trained_table
+from experiments.restoring import TEST_IMAGES
 
 PAGE = HERE.parent / "docs" / "results.md"
 PICTURES = PAGE.parent / "figures"
@@ -62,6 +64,7 @@ def page() -> str:
         agreement_tables(),
         choice_table(),
         trained_table(),
+        _restoring(),
         _figure9(),
         _table6(paper["table6"]),
         _origins(),
@@ -200,6 +203,21 @@ def _ranked_against_random(count: int, recipe: str) -> str | None:
     if not ranked:
         return None
     return f"{stats.ttest_rel(ranked, random).pvalue:.2g} (mean gain {statistics.mean(ranked) - statistics.mean(random):+.4f})"
+
+
+def _restoring() -> str:
+    """Tables 7 and 8 on CIFAR-100: images restored before the network sees them, or the network corrected."""
+    rows = []
+    for distortion in DISTORTIONS:
+        file = result_file(RestoredCell(distortion))
+        if file.exists():
+            for record in read_json(file)["records"]:
+                levels = [f"{value:.4f}" for value in record["top1"]]
+                rows.append([f"{distortion}, {record['name']}", *levels, f"{record['mean_top1']:.4f}"])
+    if not rows:
+        return ""
+    headings = ["Network", "clean", *(f"level {number}" for number in range(1, 7)), "Avg"]
+    return titled(f"Restoring images first (as in Tables 7 and 8), {TEST_IMAGES:,} test images", headings, rows)
 
 
 def _origins() -> str:

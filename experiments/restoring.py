@@ -1,0 +1,26 @@
+"""Restoring images first, beside correcting the network (Tables 7 and 8): the cell's work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from deepcorrect.correction import find_correction, load_correction
+from deepcorrect.cost import count_parameters
+from deepcorrect.distortions import Distortion
+from deepcorrect.job import Job, measure
+from deepcorrect.restoration import restored
+
+RESTORERS = {"blur": "wiener", "noise": "bm3d"}
+TEST_IMAGES = 1000
+
+
+def restoring(job: Job, distortion: Distortion, levels: tuple[float, ...]) -> dict[str, Any]:
+    """The network as it is, behind a restorer, and with its shipped correction, on the same test images."""
+    job = replace(job, data=replace(job.data, test=job.data.test.balanced(TEST_IMAGES, job.seed)))
+    restorer, shipped = RESTORERS[distortion.name], f"deepcorr-6-{distortion.name}"
+    records = [measure(job, "baseline", distortion, levels, 0)]
+    records.append(measure(job, restorer, restored(distortion, restorer), levels, 0))
+    correction = load_correction(find_correction(shipped), job.model, job.example)
+    records.append(measure(job, shipped, distortion, levels, count_parameters(correction.parameters())))
+    return {"records": [record.model_dump(mode="json") for record in records]}
