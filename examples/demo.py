@@ -13,7 +13,8 @@ from deepcorrect.cli import app
 
 RUNS = Path("runs/demo")
 BASELINE = RUNS / "baseline"
-SETTINGS = "--data digits --layers 3 --epochs 10 --batch-size 64"
+SETTINGS = "--data digits --layers 3"
+TRAINING = "--epochs 10 --batch-size 64"
 
 
 def commands() -> list[str]:
@@ -22,11 +23,14 @@ def commands() -> list[str]:
     folders = [BASELINE]
     for distortion in ("blur", "noise"):
         against = f"{BASELINE} {SETTINGS} --distortion {distortion}"
+        ranked, corrected, random, tuned = (f"{RUNS / distortion}-{name}" for name in ("rank", "correct", "random", "finetune"))
         lines += [
-            f"correct {against} --unit wide --images 200 --out {RUNS / distortion}-correct",
-            f"finetune {against} --out {RUNS / distortion}-finetune",
+            f"rank {against} --images 200 --ideal 0.1,0.25,0.5,0.75,0.9 --out {ranked}",
+            f"correct {against} {TRAINING} --unit wide --ranked-by {ranked} --out {corrected}",
+            f"correct {against} {TRAINING} --unit wide --ranking random --out {random}",
+            f"finetune {against} {TRAINING} --out {tuned}",
         ]
-        folders += [Path(f"{RUNS / distortion}-correct"), Path(f"{RUNS / distortion}-finetune")]
+        folders += [Path(name) for name in (ranked, corrected, random, tuned)]
     return [*lines, f"report {' '.join(map(str, folders))} --out {RUNS / 'report.html'}"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -64,6 +65,10 @@ def test_the_whole_job_and_that_a_second_call_continues(
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
     code, again, _ = run(capsys, *arguments, "--json")
     assert (code, again) == (0, out)
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+    typed = json.loads((tmp_path / "run" / "results.json").read_text())["provenance"]["command_line"]
+    assert typed.startswith(f"deepcorrect correct {baseline} --data digits --device cpu")
+    assert run(capsys, *shlex.split(typed)[1:])[:2] == (0, out)
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
 
     code, out, _ = run(capsys, "evaluate", baseline, "--correction", tmp_path / "run", *QUICK[:2], *QUICK[6:], "--json")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +47,20 @@ def make():
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(48, 10),
     )
 """
-RECIPE = 'base = "paper"\nepochs = 2\npasses = 1\nbatch_size = 60\nrate = 0.05\nmilestones = []\nshift = 0.1\n'
+RECIPE = 'base = "paper"\nepochs = 3\npasses = 1\nbatch_size = 60\nrate = 0.05\nmilestones = []\nshift = 0.1\n'
 CORRECT = "--data digits --images 20 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu --no-bn --json"
+
+
+def launch_and_kill(checkpoint: Path, *command: str | Path) -> None:
+    """Start two processes and kill both after the first epoch."""
+    started = subprocess.Popen(
+        [sys.executable, *map(str, (*PAIR, *command))],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while not checkpoint.exists() and started.poll() is None:
+        time.sleep(0.01)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
 
 
 def test_two_processes_train_and_evaluate_as_one_does(tmp_path: Path) -> None:
@@ -66,6 +80,13 @@ def test_two_processes_train_and_evaluate_as_one_does(tmp_path: Path) -> None:
     assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
     losses = [[epoch["loss"] for epoch in read_json(tmp_path / name / "metrics.json")["epochs"]] for name in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    launch_and_kill(tmp_path / "killed" / "checkpoint.pt", *command, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "correction.safetensors").exists()
+    continued = launch(*command, tmp_path / "killed")
+    assert continued.returncode == 0, continued.stderr
+    assert "epoch 1:" not in continued.stderr
+    after = load_file(tmp_path / "killed" / "correction.safetensors")
+    assert all(torch.allclose(one[name], after[name], atol=1e-4) for name in one)
 
 
 def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
 
 
 def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
-    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps its answers."""
+    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers."""
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
 
     def tell(level: float, top1: float) -> None:
@@ -108,6 +108,7 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
         progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
     if job.run is not None:
+        job.run.write_json("classes.json", {"classes": job.data.classes})
         keep_answers(job.run.path, distortion.name, name, found.answers)
     return _record(job, name, found, trainable)
 

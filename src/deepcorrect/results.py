@@ -10,6 +10,7 @@
 ``model.safetensors``                 weights of a trained baseline
 ``correction.safetensors``            a trained correction
 ``results.json``                      one record a network and distortion, with provenance
+``classes.json``                      names of the classes
 ``answers.safetensors``               the class that each network predicts for every test image
 ``features.safetensors``              penultimate features of some test images
 ``architecture.json``                 layers and correction units
@@ -72,12 +73,17 @@ class Results(BaseModel):
 class Run:
     """A run folder. Opening one that exists checks that it is a run of the same configuration.
 
+    Args:
+        command, settings: the configuration.
+        command_line: what a person types for it, kept with the results.
+
     Raises:
         DeepcorrectError: the folder holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, command: str, settings: dict[str, Any]) -> None:
+    def __init__(self, path: Path, command: str, settings: dict[str, Any], *, command_line: str | None = None) -> None:
         self.path = path
+        self.command_line = command_line
         self.command = command
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         try:
@@ -118,7 +124,7 @@ class Run:
             command=self.command,
             settings=self.settings,
             records=list(records),
-            provenance=provenance(device),
+            provenance={"command_line": self.command_line, **provenance(device)},
         )
         self.write_json("results.json", results.model_dump(mode="json"))
         return results

@@ -16,6 +16,8 @@ from deepcorrect.loading import batches
 from deepcorrect.seeding import Use, generator
 
 COUNT = 6
+SIDE = 160
+"""Larger images are shown this large, as JPEG."""
 
 
 class Samples:
@@ -59,18 +61,23 @@ class Samples:
         return self._classes[output] if output < len(self._classes) else f"output {output}"
 
     def as_json(self) -> dict[str, object]:
-        """Levels, true classes, PNG images (base64) and answers, each by level and image."""
+        """Levels, true classes, the images' format, images (base64) and answers, each by level and image."""
         return {
             "levels": list(self._levels),
             "labels": [self._classes[label] for label in self._labels],
-            "images": [[_png(image) for image in images] for images in self._images],
+            "format": "jpeg" if self._images[0].shape[-1] > SIDE else "png",
+            "images": [[_encoded(image) for image in images] for images in self._images],
             "answers": self._said,
         }
 
 
-def _png(image: Tensor) -> str:
-    """A (C, H, W) image in [0, 1], clipped, as PNG in base64."""
+def _encoded(image: Tensor) -> str:
+    """A (C, H, W) image in [0, 1], clipped, in base64."""
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    if picture.width > SIDE:
+        picture.resize((SIDE, SIDE * picture.height // picture.width), Image.Resampling.BOX).save(buffer, "JPEG", quality=85)
+    else:
+        picture.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from deepcorrect.cli import invocation
 from deepcorrect.cli.options import Common, Images, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
@@ -91,7 +92,7 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
             "precision": job.precision,
             "fingerprint": fingerprint(job.model),
         }
-        job.run = Run(out, command, everything)
+        job.run = Run(out, command, everything, command_line=invocation.current.get())
         finished = job.run.finished()
     return job.processes.agreed(finished.records if finished else None)
 

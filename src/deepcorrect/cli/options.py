@@ -12,6 +12,8 @@ from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
+from deepcorrect.cli import invocation
+
 
 class Precision(StrEnum):
     """Arithmetic of evaluation and ranking."""
@@ -187,6 +189,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
+        invocation.current.set(invocation.command_line(command.__name__.replace("_", "-"), parameters, given))
         gathered = {
             name: group(**{field.name: given.pop(field.name) for field in fields(group)}) for name, group in groups.items()
         }

@@ -1,0 +1,42 @@
+"""The command line that would run a command again: its name, arguments, and the options that differ from their defaults."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+from typer.models import ArgumentInfo, OptionInfo
+
+current: ContextVar[str | None] = ContextVar("current", default=None)
+"""Of the command that runs now."""
+
+
+def command_line(command: str, parameters: Iterable[inspect.Parameter], given: Mapping[str, Any]) -> str:
+    """As it would be typed.
+
+    Args:
+        command: its name.
+        parameters: of the command, annotated for typer.
+        given: their values.
+    """
+    words = ["deepcorrect", command]
+    options: list[str] = []
+    for parameter in parameters:
+        value, info = given[parameter.name], _info(parameter)
+        if isinstance(info, ArgumentInfo):
+            words.append(str(value))
+        elif value != parameter.default:
+            name = next(iter(info.param_decls or ()), f"--{parameter.name.replace('_', '-')}")
+            options += [name] if value is True else [name, str(value.value if isinstance(value, Enum) else value)]
+    return shlex.join(words + options)
+
+
+def _info(parameter: inspect.Parameter) -> ArgumentInfo | OptionInfo:
+    found: ArgumentInfo | OptionInfo = next(
+        info for info in parameter.annotation.__metadata__ if isinstance(info, ArgumentInfo | OptionInfo)
+    )
+    return found
