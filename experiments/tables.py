@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
 from deepcorrect.files import read_json, write_text
 from deepcorrect.results import Record
+from deepcorrect.significance import paired_t_test
 from experiments.cells import HERE, RESULTS, result_file
 from experiments.figures import draw_figures
 from experiments.finished import baseline, corrected_filters, mean_top1, random_draws, recipes, saved
@@ -131,7 +130,7 @@ def _table5(table: dict[str, Any]) -> str:
             if local and across:
                 pairs += list(zip(mean_top1(local), mean_top1(across), strict=True))
         if pairs:
-            found = stats.ttest_rel(*zip(*pairs, strict=True)).pvalue
+            found = paired_t_test(*zip(*pairs, strict=True))
             rows.append([f"paired t-test over {len(pairs)} levels, {recipe}", f"p = {found:.4f}", ""])
     if not rows:
         return ""
@@ -202,7 +201,7 @@ def _ranked_against_random(count: int, recipe: str) -> str | None:
             random += mean_top1(draws)
     if not ranked:
         return None
-    return f"{stats.ttest_rel(ranked, random).pvalue:.2g} (mean gain {statistics.mean(ranked) - statistics.mean(random):+.4f})"
+    return f"{paired_t_test(ranked, random):.2g} (mean gain {statistics.mean(ranked) - statistics.mean(random):+.4f})"
 
 
 def _restoring() -> str:

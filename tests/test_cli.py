@@ -360,7 +360,9 @@ def test_help_imports_nothing_heavy_and_shows_examples() -> None:
     assert not [heavy for heavy in ("torch", "numpy", "matplotlib", "sklearn", "pydantic") if f"'{heavy}'" in modules]
 
 
-@pytest.mark.parametrize("command", ["assess", "rank", "correct", "finetune", "evaluate", "train-baseline", "report", "data"])
+@pytest.mark.parametrize(
+    "command", ["assess", "rank", "correct", "finetune", "evaluate", "train-baseline", "report", "compare", "data"]
+)
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from deepcorrect.comparison import Comparison
 from deepcorrect.ideal import IdealCurves
 from deepcorrect.progress import EpochMetrics
 from deepcorrect.ranking import Ranking
@@ -133,3 +134,59 @@ def show_ideal(curves: IdealCurves) -> None:
     for layer, rows in curves.top1.items():
         table.add_row(layer, *(f"{sum(row) / len(row):.4f}" for row in rows))
     Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def show_comparisons(comparisons: Sequence[Comparison]) -> None:
+    """Means with their intervals, differences with theirs, and the p-values of both tests."""
+    console = Console(width=None if Console().is_terminal else 140)
+    for comparison in comparisons:
+        console.print(_differences(comparison))
+        if any(pair.mcnemar for pair in comparison.pairs):
+            console.print(_image_tests(comparison))
+        for note in comparison.notes:
+            print(note)
+    print(
+        "Intervals: 95 %, of 10,000 resamples of the test images. t-test: paired, over the levels, as in the paper.\n"
+        "McNemar: exact, image by image, adjusted for the number of levels (Holm), not for that of pairs.\n"
+        "Classes: by mean accuracy over the levels."
+    )
+
+
+def _differences(comparison: Comparison) -> Table:
+    table = Table(title=f"Mean top-1 accuracy under {comparison.distortion}", title_justify="left")
+    for heading in ("Network", "Avg", "Against", "Difference", "p (t-test)", "Classes better, worse, equal"):
+        table.add_column(heading, justify="left" if heading in ("Network", "Against") else "right")
+    for mean in comparison.means:
+        about = (mean.network, f"{mean.top1:.4f}{_interval(mean.interval, '.4f')}")
+        pairs = [pair for pair in comparison.pairs if pair.network == mean.network]
+        for place, pair in enumerate(pairs):
+            classes = pair.classes
+            table.add_row(
+                *(("", "") if place else about),
+                pair.against,
+                f"{pair.difference:+.4f}{_interval(pair.interval, '+.4f')}",
+                "" if pair.t_test is None else _probability(pair.t_test),
+                "" if classes is None else f"{classes.better}, {classes.worse}, {classes.equal}",
+            )
+        if not pairs:
+            table.add_row(*about)
+    return table
+
+
+def _image_tests(comparison: Comparison) -> Table:
+    table = Table(title=f"p of McNemar's test at each level of {comparison.distortion}", title_justify="left")
+    for heading in ("Network", "Against"):
+        table.add_column(heading)
+    for level in comparison.levels:
+        table.add_column("clean" if level == 0 else f"{level:g}", justify="right")
+    for pair in comparison.pairs:
+        table.add_row(pair.network, pair.against, *map(_probability, pair.mcnemar or ()))
+    return table
+
+
+def _interval(interval: tuple[float, float] | None, digits: str) -> str:
+    return "" if interval is None else f" [{interval[0]:{digits}}, {interval[1]:{digits}}]"
+
+
+def _probability(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"

@@ -73,8 +73,9 @@ def _at(job: Job, images: Images, distortion: Distortion, level: float) -> Tenso
 
 
 def _chosen(data: Dataset, seed: int) -> Images:
-    """Up to so many test images of each of some classes drawn by seed."""
-    drawn = torch.randperm(len(data.classes), generator=generator(seed, Use.SAMPLES))[:CLASSES]
+    """Up to so many test images of each of some classes that have any, drawn by seed."""
     labels = data.test.labels.cpu()
+    classes = torch.bincount(labels).nonzero()[:, 0]
+    drawn = classes[torch.randperm(len(classes), generator=generator(seed, Use.SAMPLES))[:CLASSES]]
     places = [torch.nonzero(labels == label)[:IMAGES_A_CLASS, 0] for label in drawn.sort().values]
     return data.test.take(torch.cat(places))

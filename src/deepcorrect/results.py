@@ -150,7 +150,12 @@ def read_results(folder: Path) -> Results:
 
 
 def read_together(folders: Sequence[Path]) -> list[Results]:
-    """The results of some finished runs, of which those that call different networks the same also get their folder's name."""
+    """The results of some finished runs, of which those that call different networks the same also get their folder's name.
+
+    Of folders that are called the same it is the whole path.
+    """
+    names = [folder.name for folder in folders]
+    labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     runs = [read_results(folder) for folder in folders]
     met: dict[tuple[object, ...], list[Record]] = {}
     for run in runs:
@@ -163,12 +168,12 @@ def read_together(folders: Sequence[Path]) -> list[Results]:
         run.model_copy(
             update={
                 "records": [
-                    record.model_copy(update={"name": f"{record.name} ({folder.name})"}) if record.name in clashing else record
+                    record.model_copy(update={"name": f"{record.name} ({label})"}) if record.name in clashing else record
                     for record in run.records
                 ]
             }
         )
-        for folder, run in zip(folders, runs, strict=True)
+        for label, run in zip(labels, runs, strict=True)
     ]
 
 

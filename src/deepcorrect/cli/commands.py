@@ -293,6 +293,42 @@ def report(
     print(page)
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders.", show_default=False)],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="Network that all others are compared with. Default: up to six all with each other, more with the first "
+            "that is no baseline.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the page of report here.")] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Which is better, and is it chance: the networks of some runs, with intervals and paired tests.
+
+    Example: deepcorrect compare runs/fix runs/finetune --against finetune-3
+    """
+    from deepcorrect.comparison import compare_records
+    from deepcorrect.console import show_comparisons, show_records
+    from deepcorrect.report import build_report
+    from deepcorrect.results import read_together
+
+    comparisons = compare_records(runs, against=against)
+    if not comparisons:
+        raise DeepcorrectError(f"{', '.join(map(str, runs))}: no two networks measured under one distortion at the same levels")
+    page = build_report(runs, out) if out else None
+    if as_json:
+        print(json.dumps({"comparisons": [comparison.model_dump(mode="json") for comparison in comparisons]}))
+        return
+    show_records([record for run in read_together(runs) for record in run.records])
+    show_comparisons(comparisons)
+    if page:
+        print(page)
+
+
 @app.command("data")
 @o.spread
 def describe_data(
