@@ -80,7 +80,7 @@ def _section(records: Sequence[Record], runs: Sequence[_Saved], figures: Path) -
     drawings = [_draw(figures, f"accuracy-{tag}", title, _said(records), lambda axes: plot_accuracy(axes, records))]
     curves = {run.trained_name: _validation_curve(run) for run in trained}
     if curves:
-        said = "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in curves.items())
+        said = "; ".join(f"{name} ends at {points[-1][1]:.3f}" for name, points in curves.items())
         title = "Validation accuracy while training"
         drawings.append(_draw(figures, f"training-{tag}", title, said, lambda axes: plot_training(axes, curves)))
     drawings += [_draw_priority(figures, tag, run) for run in trained if (run.folder / "ranking.json").is_file()]
@@ -144,9 +144,9 @@ def _trust(ranking: Ranking, counts: Mapping[str, int]) -> str:
     return " ".join(parts)
 
 
-def _validation_curve(run: _Saved) -> list[float]:
+def _validation_curve(run: _Saved) -> list[tuple[int, float]]:
     epochs = read_json(run.folder / "metrics.json")["epochs"]
-    return [sum(epoch["validation_top1"]) / len(epoch["validation_top1"]) for epoch in epochs]
+    return [(epoch["steps"], sum(epoch["validation_top1"]) / len(epoch["validation_top1"])) for epoch in epochs]
 
 
 def _said(records: Sequence[Record]) -> str:

@@ -1,0 +1,76 @@
+"""Two networks compared class by class (Figure 11)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import CenteredNorm
+
+from deepcorrect.plots.style import DIVERGING
+
+_NAMED = 30
+
+
+def class_counts(first: Sequence[float | None], second: Sequence[float | None]) -> tuple[int, int, int]:
+    """How many classes the first network wins, loses and shares with the second.
+
+    Args:
+        first, second: accuracy on each class; None for a class without images, which does not count.
+    """
+    differences = _differences(first, second)
+    won = sum(difference > 0 for difference in differences.values())
+    lost = sum(difference < 0 for difference in differences.values())
+    return won, lost, len(differences) - won - lost
+
+
+def plot_class_differences(
+    axes: Axes,
+    first: Sequence[float | None],
+    second: Sequence[float | None],
+    classes: Sequence[str] | None,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+) -> Axes:
+    """Difference in accuracy as a heat map, one square a class: blue where the first network is better (Figure 11).
+
+    Squares are sorted, the largest gain top left and the largest loss at the end, so that the areas show the counts. The paper
+    leaves them in the order of the classes.
+
+    Args:
+        first, second: accuracy on each class; None for a class without images, which gets no square.
+        classes: names, written into the squares of up to 30 classes; of more, only the extremes are named.
+        names: of the two networks.
+    """
+    differences = _differences(first, second)
+    order = sorted(differences, key=lambda place: -differences[place])
+    columns = math.ceil(math.sqrt(len(order)))
+    grid = np.full(math.ceil(len(order) / columns) * columns, np.nan)
+    grid[: len(order)] = [differences[place] for place in order]
+    limit = max(map(abs, differences.values()), default=0) or 1
+    image = axes.imshow(grid.reshape(-1, columns), cmap=DIVERGING, norm=CenteredNorm(0, limit))
+    colours = axes.figure.colorbar(image, ax=axes)
+    colours.set_label(f"accuracy of {names[0]} less that of {names[1]}")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    won, lost, equal = class_counts(first, second)
+    axes.set_title(f"{names[0]} better in {won:,} classes,\n{names[1]} in {lost:,}, equal in {equal:,}", fontsize="medium")
+    if classes is None:
+        return axes
+    texts = [f"{classes[place]}\n{differences[place]:+.3f}" for place in order]
+    if len(order) > _NAMED:
+        axes.set_xlabel(f"largest gain: {texts[0]}; largest loss: {texts[-1]}".replace("\n", " "))
+        return axes
+    for square, (place, text) in enumerate(zip(order, texts, strict=True)):
+        colour = "white" if abs(differences[place]) > 0.4 * limit else "black"
+        axes.text(square % columns, square // columns, text, ha="center", va="center", fontsize=7, color=colour)
+    return axes
+
+
+def _differences(first: Sequence[float | None], second: Sequence[float | None]) -> dict[int, float]:
+    """By class that both have, exactly 0 where they differ by rounding alone."""
+    pairs = enumerate(zip(first, second, strict=True))
+    found = {place: a - b for place, (a, b) in pairs if a is not None and b is not None}
+    return {place: 0.0 if abs(difference) < 1e-9 else difference for place, difference in found.items()}
