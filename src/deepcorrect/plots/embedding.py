@@ -64,7 +64,7 @@ def class_separation(features: Tensor, labels: Tensor) -> float:
 
 
 def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], *, legend: bool = True) -> Axes:
-    """One panel of an embedding: a point an image, each class with a colour and marker of its own, hollow from the eighth on (Figures 2 and 10).
+    """One panel of an embedding, a point an image (Figures 2 and 10); each class has a colour and marker, hollow from the eighth on.
 
     Panels of one network are best given shared axes.
 

@@ -1,0 +1,107 @@
+"""The page of the Caltech-101 study: ``python -m experiments.caltech.page`` writes ``docs/caltech.md``.
+
+Finished runs under ``runs/caltech`` are first taken into ``results/caltech``, which the page is written from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from deepcorrect.files import read_json, write_json, write_text
+from deepcorrect.ranking import Ranking
+from deepcorrect.results import Record, Results
+from experiments.markdown import titled
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+RESULTS = ROOT / "results" / "caltech"
+PAGE = ROOT / "docs" / "caltech.md"
+DISTORTIONS = ("blur", "noise")
+BLOCKS_WITH_SKIP = (2, 4, 6, 7, 9, 10, 12, 13, 14)
+"""Of EfficientNet-Lite0's sixteen; around the others there is no way past."""
+
+
+def take_over(runs: Path) -> None:
+    """Copy results of finished runs, and of rankings each layer's sum."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
+        results = folder / "results.json"
+        if not results.is_file():
+            continue
+        if (folder / "ranking.json").is_file() and read_json(results)["command"] == "rank":
+            ranking = Ranking.load(folder / "ranking.json")
+            sums = {layer: sum(scores) for layer, scores in ranking.scores.items()}
+            found = {"score": ranking.score, "method": ranking.method, "images": ranking.images, "sums": sums}
+            write_json(RESULTS / f"{folder.name}.json", found | {"provenance": read_json(results)["provenance"]})
+        else:
+            shutil.copyfile(results, RESULTS / f"{folder.name}.json")
+
+
+def write_page() -> Path:
+    """Write the page from what is in ``results/caltech``."""
+    head = (HERE / "page_head.md").read_text().rstrip()
+    parts = [head, _damage(), *map(_accuracies, DISTORTIONS), _origins()]
+    write_text(PAGE, "\n\n".join(part for part in parts if part) + "\n")
+    return PAGE
+
+
+def _damage() -> str:
+    """How much the estimated gains of a layer's filters come to."""
+    sums = {name: _saved(f"rank-{name}") for name in DISTORTIONS}
+    if None in sums.values():
+        return ""
+    rows = []
+    for block in range(16):
+        layer = f"network._blocks.{block}._project_conv"
+        values = [f"{found['sums'][layer]:.3f}" for found in sums.values() if found]
+        rows.append([f"block {block}", "yes" if block in BLOCKS_WITH_SKIP else "**no**", *values])
+    headings = ["Last convolution of", "Skip connection around it", *DISTORTIONS]
+    return titled("Where the damage passes: what the swaps of a layer's filters gain together", headings, rows)
+
+
+def _accuracies(distortion: str) -> str:
+    found = _saved(distortion)
+    if found is None:
+        return ""
+    records = Results.model_validate(found).records
+    before, rows = records[0], []
+    for record in records:
+        recovered = "" if record is before else f"{_recovered(before, record):.0%}"
+        levels = [f"{value:.4f}" for value in record.top1]
+        trained = "" if record is before else f"{record.trainable_parameters:,}"
+        costs = [trained, f"{record.multiply_accumulates / 1e6:,.0f}"]
+        rows.append([record.name, *levels, f"{_distorted(record):.4f}", recovered, *costs])
+    symbol = {"blur": "σ_b", "noise": "σ_n"}[distortion]
+    headings = ["Network", *(f"{symbol} = {level:g}" for level in before.levels), "Mean of the six", "Recovered"]
+    return titled(f"Corrected for {distortion}", [*headings, "Trained parameters", "MACs (M)"], rows)
+
+
+def _distorted(record: Record) -> float:
+    return sum(record.top1[1:]) / (len(record.top1) - 1)
+
+
+def _recovered(before: Record, after: Record) -> float:
+    """The share of what the distortion costs on average that a correction brings back."""
+    return (_distorted(after) - _distorted(before)) / (before.top1[0] - _distorted(before))
+
+
+def _origins() -> str:
+    rows = []
+    for file in sorted(RESULTS.glob("*.json")):
+        origin = read_json(file)["provenance"]
+        machine = origin["machine"]
+        computer = f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads"
+        rows.append([file.stem, computer, origin["versions"]["torch"], origin["finished"]])
+    return titled("Where they come from", ["Run", "Machine", "torch", "Finished"], rows)
+
+
+def _saved(name: str) -> dict[str, Any] | None:
+    file = RESULTS / f"{name}.json"
+    return read_json(file) if file.exists() else None
+
+
+if __name__ == "__main__":
+    take_over(ROOT / "runs" / "caltech")
+    print(write_page())

@@ -1,0 +1,152 @@
+"""The corrected network: its layers and units, its features, the classes it wins, and what it says to sample images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from statistics import fmean
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from deepcorrect import plots
+from deepcorrect.architecture import Architecture, UnitDescription
+from deepcorrect.penultimate import Penultimate
+from deepcorrect.report.drawing import Sheet
+from deepcorrect.report.saved import SavedRun, Section
+from deepcorrect.results import Record
+
+NETWORK = "The corrected network"
+INSIDE = "What it sees"
+
+
+def draw_network_figures(section: Section, sheet: Sheet) -> None:
+    """Those that the section's runs have the numbers for."""
+    _architectures(section, sheet)
+    for number, (found, runs) in enumerate(_asked_together(section)):
+        _embedding(f"embedding-{number}", found, runs, section.distortion, sheet)
+    _classes(section, sheet)
+    _samples(section, sheet)
+
+
+def _architectures(section: Section, sheet: Sheet) -> None:
+    """Each way of changing the network once, and the first of its correction units."""
+    shown: list[Architecture] = []
+    for run in section.trained:
+        drawn = run.architecture
+        if drawn is None or drawn in shown:
+            continue
+        shown.append(drawn)
+        units = {layer.name: layer.unit for layer in drawn.layers if layer.unit is not None}
+        said = [f"{name}: correction unit on {unit.filters} filters" for name, unit in units.items()]
+        said += [f"{layer.name}: trained" for layer in drawn.layers if layer.retrained]
+        _architecture(run, drawn, "; ".join(said), sheet)
+        if units:
+            _unit(run, *next(iter(units.items())), sheet)
+
+
+def _architecture(run: SavedRun, drawn: Architecture, said: str, sheet: Sheet) -> None:
+    sheet.draw(
+        NETWORK, f"architecture-{run.folder.name}", f"{run.trained_name}: layers and what is trained", said,
+        lambda axes: plots.plot_architecture(axes[0], drawn), commands=[run.command_line], size=plots.architecture_size(drawn),
+    )  # fmt: skip
+
+
+def _unit(run: SavedRun, layer: str, unit: UnitDescription, sheet: Sheet) -> None:
+    sheet.draw(
+        NETWORK, f"unit-{run.folder.name}", f"The correction unit behind {layer}",
+        f"{unit.filters} filters in and out, {unit.width} channels inside", lambda axes: plots.plot_unit(axes[0], unit),
+        commands=[run.command_line], size=(9, 1.8),
+    )  # fmt: skip
+
+
+def _embedding(name: str, found: Penultimate, runs: Sequence[SavedRun], distortion: str, sheet: Sheet) -> None:
+    """t-SNE, a row a network, a column a level."""
+    points, levels = plots.embed(found), found.levels.tolist()
+    apart = {
+        network: ", ".join(f"{plots.class_separation(level, found.labels):.2f}" for level in values)
+        for network, values in found.features.items()
+    }
+
+    def draw(axes: Sequence[Axes]) -> None:
+        panels = iter(axes)
+        for network, maps in points.items():
+            for level, places in zip(levels, maps, strict=True):
+                panel = next(panels)
+                rightmost = level == levels[-1]
+                plots.plot_embedding(panel, places, found.labels.numpy(), runs[0].classes, legend=rightmost)
+                panel.set_title(f"{network}, {f'{distortion} {level:g}' if level else 'clean'}", fontsize="small")
+
+    sheet.draw(
+        INSIDE, name, "Penultimate features of test images by class (t-SNE), from clean to severe",
+        "Share of an image's five nearest that are of its class, from clean to severe: "
+        + "; ".join(f"{network} {said}" for network, said in apart.items()),
+        draw, commands=[run.command_line for run in runs], grid=(len(points), len(levels)),
+        size=(3.2 * len(levels), 0.6 + 2.8 * len(points)),
+    )  # fmt: skip
+
+
+def _asked_together(section: Section) -> list[tuple[Penultimate, list[SavedRun]]]:
+    """Features of the same images together, with the runs that they are of."""
+    together: list[tuple[Penultimate, list[SavedRun]]] = []
+    for run in section.trained:
+        found = run.penultimate
+        if found is None:
+            continue
+        for place, (known, runs) in enumerate(together):
+            if known.labels.equal(found.labels) and known.levels.equal(found.levels):
+                together[place] = (known._replace(features={**known.features, **found.features}), [*runs, run])
+                break
+        else:
+            together.append((found, [run]))
+    return together
+
+
+def _classes(section: Section, sheet: Sheet) -> None:
+    """Corrected networks against fine-tuned ones, or against the baseline where there is none."""
+    corrected = [record for record in section.records if record.name.startswith("deepcorr")]
+    tuned = [record for record in section.records if record.name.startswith("finetune")]
+    others = tuned or [record for record in section.records if record.name.startswith("baseline")]
+    classes = next((run.classes for run in section.runs if run.classes), None)
+    for first, second in product(corrected, others):
+        _differences(first, second, classes, section, sheet)
+
+
+def _differences(first: Record, second: Record, classes: Sequence[str] | None, section: Section, sheet: Sheet) -> None:
+    ours, theirs = _by_class(first), _by_class(second)
+    won, lost, equal = plots.class_counts(ours, theirs)
+    sheet.draw(
+        INSIDE, f"classes-{_slug(first.name)}-{_slug(second.name)}",
+        f"Accuracy of {first.name} less that of {second.name}, class by class, mean over levels",
+        f"{first.name} is better in {won} classes, worse in {lost}, equal in {equal}",
+        lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
+        commands=section.commands_of(first, second),
+    )  # fmt: skip
+
+
+def _by_class(record: Record) -> list[float | None]:
+    columns = zip(*record.per_class, strict=True)
+    return [None if None in column else fmean(value for value in column if value is not None) for column in columns]
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter == "-" else "-" for letter in name)
+
+
+def _samples(section: Section, sheet: Sheet) -> None:
+    """Of the first run that has some, for each of its networks."""
+    for run in section.trained:
+        if run.samples is not None:
+            for network in run.samples["answers"]:
+                _answers(run, run.samples, network, section.distortion, sheet)
+            return
+
+
+def _answers(run: SavedRun, samples: dict[str, Any], network: str, distortion: str, sheet: Sheet) -> None:
+    right = [sum(answer["right"] for answer in level) for level in samples["answers"][network]]
+    sheet.draw(
+        INSIDE, f"samples-{_slug(network)}-{run.folder.name}", f"What {network} says as {distortion} grows",
+        f"Right of {len(samples['labels'])}: {', '.join(map(str, right))}",
+        lambda axes: plots.plot_samples(axes[0], samples, network),
+        commands=[run.command_line], size=plots.samples_size(samples),
+    )  # fmt: skip
