@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import get_distortion
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.ideal import measure_ideal
 from deepcorrect.job import Job
+from deepcorrect.layers import convolutions
 from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
-from deepcorrect.rank import RankingOptions
+from deepcorrect.rank import RankingOptions, rank
 from deepcorrect.ranking import Ranking
 from deepcorrect.recipes import get_recipe
 from deepcorrect.report import build_report
@@ -57,10 +58,43 @@ def test_the_page_is_self_contained_and_shows_what_was_saved(runs: list[Path], t
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) > 20
     assert all(re.search(r'alt="[^"]+"', image) for image in images)
-    for name in ("accuracy-noise-30-to-90", "training-noise-30-to-90", "priority-noise-30-to-90-correct"):
-        with Image.open(tmp_path / "figures" / f"{name}.png") as figure:
-            assert figure.width > 600
-        assert (tmp_path / "figures" / f"{name}.svg").stat().st_size > 1000
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert drawn == {
+        f"{name}-noise-30-to-90"
+        for name in (
+            "accuracy", "cost", "training", "priority-map-correct", "priority-correct", "kernels-correct",
+            "architecture-correct", "unit-correct", "architecture-finetune", "embedding-0",
+            "classes-deepcorr-2-finetune-1", "samples-baseline-correct", "samples-deepcorr-2-correct",
+        )
+    }  # fmt: skip
+
+
+def test_figures_of_ideal_corrections_and_random_choices(digits: Dataset, small: nn.Module, tmp_path: Path) -> None:
+    settings = {"distortion": "noise", "levels": LEVELS}
+    job = Job(small, digits, run=Run(tmp_path / "rank", "rank", settings))
+    layers = convolutions(job.layers)[:2]
+    options = RankingOptions(images=20, method="attribution")
+    ranking = rank(job, NOISE, LEVELS, layers, options, {layer.name: 0.5 for layer in layers})
+    measure_ideal(job, NOISE, LEVELS, ranking, layers, (0.5, 1.0), images=20)
+    assert job.run is not None
+    job.run.finish([], job.device)
+    recipe = get_recipe("fast", "correct", epochs=1, batch_size=64, precision="fp32")
+    folders = [job.run.path]
+    for kind in ("local", "random"):
+        job = Job(small, digits, run=Run(tmp_path / kind, "correct", settings))
+        plan = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), ranking=kind, ranked=options)
+        correction, records = correct(job, NOISE, LEVELS, plan, recipe, ranking=ranking if kind == "local" else None)
+        correction.detach()
+        assert job.run is not None
+        job.run.finish(records, job.device)
+        folders.append(job.run.path)
+    page = build_report(folders, tmp_path / "report.html").read_text()
+    drawn = {path.stem.removesuffix("-noise-30-to-90") for path in (tmp_path / "figures").glob("*.png")}
+    assert {"ideal-shares-rank", "ideal-layers-rank", "random", "kernels-rank"} <= drawn
+    assert sum(name.startswith("priority-map") for name in drawn) == 1
+    found = json.loads((tmp_path / "rank" / "ideal.json").read_text())["top1"]["conv1"]
+    assert f"100%: mean {sum(found[2]) / 2:.3f}" in page
 
 
 def test_the_report_runs_no_network(runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

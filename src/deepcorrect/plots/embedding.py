@@ -64,9 +64,9 @@ def class_separation(features: Tensor, labels: Tensor) -> float:
 
 
 def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], *, legend: bool = True) -> Axes:
-    """One panel of an embedding, a point an image (Figures 2 and 10); each class has a colour and marker, hollow from the eighth on.
+    """One panel of an embedding, a point an image (Figures 2 and 10).
 
-    Panels of one network are best given shared axes.
+    Each class has a colour and a marker, hollow from the eighth on. Panels of one network are best given shared axes.
 
     Args:
         points: (N, 2).
