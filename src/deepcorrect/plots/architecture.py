@@ -19,7 +19,7 @@ _BOX, _TALL = 1.0, 0.3
 _LINE = 0.15
 _BRANCH = 0.27
 _NAME = 0.42
-_LEGEND = 0.35
+_LEGEND = 0.25
 _FONT = 7.0
 
 
@@ -37,7 +37,7 @@ _UNIT: _Kind = {"facecolor": "#F6D28B", "edgecolor": COLOURS[2], "linestyle": "-
 def architecture_size(architecture: Architecture) -> tuple[float, float]:
     """Width and height in inches of a figure in which everything can be read."""
     rows = _rows(architecture.layers)
-    return _COLUMN * len(rows[0]) + 0.2, sum(_height(row) for row in rows) + _LEGEND
+    return _COLUMN * len(rows[0]) + 0.25, sum(_height(row) for row in rows) + _LEGEND
 
 
 def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
@@ -55,7 +55,8 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
     axes.set_axis_off()
     shared = _shared([layer.name for layer in architecture.layers])
     floor = height
-    for row in _rows(architecture.layers):
+    rows = _rows(architecture.layers)
+    for row in rows:
         floor -= _height(row)
         y = floor + _NAME + _TALL / 2
         for place, layer in enumerate(row):
@@ -66,6 +67,8 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
             axes.text(x + _BOX / 2, y - _TALL / 2 - 0.03, below, ha="center", va="top", fontsize=0.85 * font, color="#404040")
             if layer.unit is not None:
                 _branch(axes, x, y, layer.unit, layer.output[0], font)
+        if row is not rows[-1]:
+            _arrow(axes, x + _BOX, x + _COLUMN, y)
     _legend(axes, architecture.layers, font)
     return axes
 
@@ -81,10 +84,11 @@ def plot_unit(axes: Axes, unit: UnitDescription) -> Axes:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.text(0.35, y, f"outputs of\n{unit.filters} filters", ha="center", va="center", fontsize=font)
-    for place, text in enumerate(convolutions):
+    for place, (kernel, filters, dilation) in enumerate(convolutions):
         x = 1.1 + place * _COLUMN
+        texts = [f"dilation {dilation}"] * (dilation > 1) + [f"{kernel}x{kernel}-conv-{filters}-1"]
         _arrow(axes, x - (_COLUMN - _BOX if place else 0.35), x, y)
-        _box(axes, x, y - _TALL / 2, _TALL, [text.replace("-", "-conv-", 1)], _UNIT, font)
+        _box(axes, x, y - _TALL / 2, _TALL, texts, _UNIT, font)
     _arrow(axes, plus - 0.3, plus - 0.08, y)
     _plus(axes, plus, y, font)
     axes.plot([0.85, 0.85, plus, plus], [y, height - 0.3, height - 0.3, y + 0.09], color="black", linewidth=1)
@@ -114,13 +118,10 @@ def _described(layer: LayerDescription) -> str:
     return f"{layer.kernel}x{layer.kernel}-{kind}-{filters}-{layer.stride}"
 
 
-def _convolutions(unit: UnitDescription) -> list[str]:
-    """What a unit consists of, from its input on."""
-    inner = [
-        f"{kernel}x{kernel}-{unit.width}" + (f", dilated {dilation}" if dilation > 1 else "")
-        for kernel, dilation in zip(unit.kernels, unit.dilations, strict=True)
-    ]
-    return [f"1x1-{unit.width}", *inner, f"1x1-{unit.filters}"]
+def _convolutions(unit: UnitDescription) -> list[tuple[int, int, int]]:
+    """Size, filters and dilation of a unit's convolutions, from its input on."""
+    inner = [(kernel, unit.width, dilation) for kernel, dilation in zip(unit.kernels, unit.dilations, strict=True)]
+    return [(1, unit.width, 1), *inner, (1, unit.filters, 1)]
 
 
 def _shared(names: Sequence[str]) -> str:
@@ -142,11 +143,14 @@ def _wrapped(name: str) -> list[str]:
 
 def _branch(axes: Axes, x: float, y: float, unit: UnitDescription, filters: int, font: float) -> None:
     """A unit above the box of its layer at (x, y), and the addition behind the layer."""
-    texts = _convolutions(unit)
+    texts = [
+        f"{kernel}x{kernel}-{width}" + (f", dilated {dilation}" if dilation > 1 else "")
+        for kernel, width, dilation in _convolutions(unit)
+    ]
     middle, bottom, plus = x + _BOX / 2, y + _TALL / 2 + _BRANCH, x + _BOX + 0.1
     top = bottom + _LINE * len(texts) + 0.04
     axes.annotate("", (middle, bottom), (middle, y + _TALL / 2), arrowprops=_ARROW)
-    axes.text(middle + 0.06, bottom - _BRANCH / 2, f"{unit.filters} of {filters}", va="center", fontsize=font)
+    axes.text(middle + 0.04, bottom - _BRANCH / 2, f"{unit.filters} of {filters}", va="center", fontsize=0.9 * font)
     _box(axes, x, bottom, top - bottom, texts, _UNIT, font)
     axes.plot([middle, middle, plus, plus], [top, top + 0.08, top + 0.08, y + 0.07], color="black", linewidth=1)
     _plus(axes, plus, y, font)

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
-from deepcorrect.plots.style import DIVERGING
+from deepcorrect.plots.style import DIVERGING, shortened
 
-_NAMED = 30
+_NAMED = 16
 
 
 def class_counts(first: Sequence[float | None], second: Sequence[float | None]) -> tuple[int, int, int]:
@@ -41,17 +41,20 @@ def plot_class_differences(
 
     Args:
         first, second: accuracy on each class; None for a class without images, which gets no square.
-        classes: names, written into the squares of up to 30 classes; of more, only the extremes are named.
+        classes: names, written into the squares of up to 16 classes; of more, only the extremes are named.
         names: of the two networks.
     """
     differences = _differences(first, second)
     order = sorted(differences, key=lambda place: -differences[place])
     columns = math.ceil(math.sqrt(len(order)))
-    grid = np.full(math.ceil(len(order) / columns) * columns, np.nan)
-    grid[: len(order)] = [differences[place] for place in order]
-    limit = max(map(abs, differences.values()), default=0) or 1
-    image = axes.imshow(grid.reshape(-1, columns), cmap=DIVERGING, norm=CenteredNorm(0, limit))
-    colours = axes.figure.colorbar(image, ax=axes)
+    grid = np.ma.array(np.zeros((math.ceil(len(order) / columns), columns)), mask=True)
+    grid.flat[: len(order)] = [differences[place] for place in order]
+    limit = max(map(abs, differences.values())) or 1
+    squares = axes.pcolormesh(grid, cmap=DIVERGING, norm=CenteredNorm(0, limit), edgecolors="white", linewidth=0.5)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+    colours = axes.figure.colorbar(squares, ax=axes, shrink=0.8)
     colours.set_label(f"accuracy of {names[0]} less that of {names[1]}")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -59,13 +62,14 @@ def plot_class_differences(
     axes.set_title(f"{names[0]} better in {won:,} classes,\n{names[1]} in {lost:,}, equal in {equal:,}", fontsize="medium")
     if classes is None:
         return axes
-    texts = [f"{classes[place]}\n{differences[place]:+.3f}" for place in order]
+    texts = [f"{shortened(classes[place])}\n{differences[place]:+.3f}" for place in order]
     if len(order) > _NAMED:
-        axes.set_xlabel(f"largest gain: {texts[0]}; largest loss: {texts[-1]}".replace("\n", " "))
+        first_said, last_said = (text.replace("\n", " ") for text in (texts[0], texts[-1]))
+        axes.set_xlabel(f"first square: {first_said}\nlast square: {last_said}", fontsize="small")
         return axes
     for square, (place, text) in enumerate(zip(order, texts, strict=True)):
         colour = "white" if abs(differences[place]) > 0.4 * limit else "black"
-        axes.text(square % columns, square // columns, text, ha="center", va="center", fontsize=7, color=colour)
+        axes.text(square % columns + 0.5, square // columns + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
     return axes
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from deepcorrect.penultimate import Penultimate
-from deepcorrect.plots.style import COLOURS, style
+from deepcorrect.plots.style import COLOURS, legend_beside, style
 
 NEIGHBOURS = 5
 _COMPONENTS = 50
@@ -64,9 +64,9 @@ def class_separation(features: Tensor, labels: Tensor) -> float:
 
 
 def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], *, legend: bool = True) -> Axes:
-    """One panel of an embedding, a point an image (Figures 2 and 10).
+    """One panel of an embedding: a point an image, each class with a marker of its own (Figures 2 and 10).
 
-    Each class has a colour and a marker, hollow from the eighth on. Panels of one network are best given shared axes.
+    Markers are hollow from the eighth class on, where colours repeat. Panels of one network are best given shared axes.
 
     Args:
         points: (N, 2).
@@ -83,6 +83,4 @@ def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Se
     axes.set_yticks([])
     axes.set_xlabel("t-SNE 1")
     axes.set_ylabel("t-SNE 2")
-    if legend:
-        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return axes
+    return legend_beside(axes) if legend else axes

@@ -11,8 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from deepcorrect.plots.style import COLOURS
-
 
 def plot_kernels(axes: Axes, weights: Tensor, order: Sequence[int], chosen: Sequence[int]) -> Axes:
     """The kernels of a layer, the most susceptible first, row by row; those of corrected filters are framed (Figure 6).
@@ -26,7 +24,7 @@ def plot_kernels(axes: Axes, weights: Tensor, order: Sequence[int], chosen: Sequ
     """
     tiles = _tiles(weights[list(order)])
     count, height, width, _ = tiles.shape
-    columns = math.ceil(math.sqrt(2 * count))
+    columns = min(count, math.ceil(math.sqrt(2 * count)))
     rows = math.ceil(count / columns)
     gap = max(1, width // 5)
     mosaic = np.ones((rows * (height + gap), columns * (width + gap), 3), dtype=np.float32)
@@ -34,8 +32,9 @@ def plot_kernels(axes: Axes, weights: Tensor, order: Sequence[int], chosen: Sequ
         top, left = place // columns * (height + gap), place % columns * (width + gap)
         mosaic[top : top + height, left : left + width] = tile
         if filter_ in chosen:
-            corner = (left - 0.5, top - 0.5)
-            axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=COLOURS[2], linewidth=2, clip_on=False))
+            corner = (left - 0.5 - gap / 4, top - 0.5 - gap / 4)
+            frame = Rectangle(corner, width + gap / 2, height + gap / 2, fill=False, linewidth=1.5, clip_on=False)
+            axes.add_patch(frame)
     axes.imshow(mosaic[:-gap, :-gap], interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -30,13 +30,10 @@ def plot_levels(
 ) -> Axes:
     """Top-1 accuracy against severity; dashed curves have the colours of the solid ones in turn."""
     for place, (label, values) in enumerate(curves.items()):
-        axes.plot(levels, values, label=label, **style(place))
+        _line(axes, levels, values, label, place)
     for place, (label, values) in enumerate((dashed or {}).items()):
-        axes.plot(levels, values, label=label, linestyle="--", markerfacecolor="white", **style(place))
-    axes.set_xlabel(f"severity of {distortion} (0 = clean)")
-    axes.set_ylabel("top-1 accuracy")
-    axes.set_ylim(0, 1)
-    return finish(axes)
+        _line(axes, levels, values, label, place, dashed=True)
+    return _finish(axes, distortion)
 
 
 def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
@@ -48,18 +45,21 @@ def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
             draws the mean is shown. Draws for no record are left out; other records are solid lines of their own.
     """
     draws: dict[tuple[str, int], list[Record]] = {}
-    partners: dict[tuple[str, int], Record] = {}
+    others: dict[tuple[str, int], Record] = {}
     for record in records:
         name, random = _without_random(record.name)
+        key = name, record.trainable_parameters
         if random:
-            draws.setdefault((name, record.trainable_parameters), []).append(record)
+            draws.setdefault(key, []).append(record)
         else:
-            partners[name, record.trainable_parameters] = record
-    paired = [key for key in partners if key in draws]
-    alone = [key for key in partners if key not in draws]
-    solid = {partners[key].name: partners[key].top1 for key in (*paired, *alone)}
-    dashed = {_label(partners[key], draws[key]): np.mean([draw.top1 for draw in draws[key]], 0).tolist() for key in paired}
-    return plot_levels(axes, records[0].distortion, records[0].levels, solid, dashed=dashed)
+            others[key] = record
+    for place, (key, record) in enumerate(others.items()):
+        _line(axes, record.levels, record.top1, record.name, place)
+        if key in draws:
+            mean = np.mean([draw.top1 for draw in draws[key]], 0).tolist()
+            said = f" (mean of {len(draws[key])})" if len(draws[key]) > 1 else ""
+            _line(axes, record.levels, mean, f"{record.name}, random filters{said}", place, dashed=True)
+    return _finish(axes, records[0].distortion)
 
 
 def _without_random(name: str) -> tuple[str, bool]:
@@ -68,5 +68,16 @@ def _without_random(name: str) -> tuple[str, bool]:
     return bare.removesuffix("-random"), bare.endswith("-random")
 
 
-def _label(partner: Record, draws: Sequence[Record]) -> str:
-    return f"{partner.name}, random filters" + (f" (mean of {len(draws)})" if len(draws) > 1 else "")
+def _line(
+    axes: Axes, levels: Sequence[float], values: Sequence[float], label: str, place: int, *, dashed: bool = False
+) -> None:
+    shown = style(place)
+    fill = "white" if dashed else shown["color"]
+    axes.plot(levels, values, "--" if dashed else "-", label=label, markerfacecolor=fill, **shown)
+
+
+def _finish(axes: Axes, distortion: str) -> Axes:
+    axes.set_xlabel(f"severity of {distortion} (0 = clean)")
+    axes.set_ylabel("top-1 accuracy")
+    axes.set_ylim(0, 1.02)
+    return finish(axes)

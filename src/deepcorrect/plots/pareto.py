@@ -8,7 +8,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from deepcorrect.plots.style import finish, style
+from deepcorrect.plots.style import legend_beside, style
 from deepcorrect.results import Record
 
 Cost = Literal["trainable_parameters", "multiply_accumulates"]
@@ -45,10 +45,9 @@ def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
     front = [points[place] for place in pareto_front(points)]
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=1, label="Pareto front")
     for place, record in enumerate(records):
-        shown = style(place)
-        fill = shown["color"] if record in counted else "white"
-        x, y = getattr(record, cost), record.mean_top1
-        axes.plot(x, y, linestyle="none", markersize=8, label=record.name, markerfacecolor=fill, **shown)
+        shown, x, y = style(place), getattr(record, cost), record.mean_top1
+        label, fill = (record.name, shown["color"]) if record in counted else (f"{record.name} (all it has)", "white")
+        axes.plot(x, y, linestyle="none", markersize=8, label=label, markerfacecolor=fill, **shown)
     costs = [getattr(record, cost) for record in records]
     if max(costs) > 10 * max(1, min(costs)):
         axes.set_xscale("log")
@@ -56,7 +55,8 @@ def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel(_SAID[cost])
     axes.set_ylabel("top-1 accuracy, mean over levels")
-    return finish(axes)
+    axes.grid(alpha=0.3)
+    return legend_beside(axes)
 
 
 def _is_baseline(record: Record) -> bool:

@@ -43,7 +43,7 @@ def plot_priority_map(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequenc
         edges = np.linspace(0, 1, len(values) + 1)
         mesh = axes.pcolormesh(edges, [row - 0.45, row + 0.45], values[None], norm=norm, cmap=DIVERGING, rasterized=True)
         cuts = edges[1:][np.append(picked[1:] != picked[:-1], picked[-1])]
-        axes.vlines(cuts, row - 0.5, row + 0.5, color="black", linewidth=2)
+        axes.vlines(cuts, row - 0.48, row + 0.48, color="black", linewidth=2)
         names.append(f"{layer}: {picked.sum()} of {len(picked)}")
     axes.set_yticks(range(len(names)), names, fontsize="small" if len(names) <= 20 else "x-small")
     axes.set_ylim(len(names) - 0.4, -0.6)

@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepcorrect.plots.style import RIGHT, WRONG
+from deepcorrect.plots.style import RIGHT, WRONG, shortened
 
 _CELL = (1.0, 1.3)
-_LONGEST = 14
 
 
 def samples_size(samples: Mapping[str, Any]) -> tuple[float, float]:
@@ -58,8 +57,7 @@ def plot_samples(axes: Axes, samples: Mapping[str, Any], network: str) -> Axes:
 
 
 def _said(answer: Mapping[str, Any]) -> str:
-    label = answer["label"] if len(answer["label"]) <= _LONGEST else answer["label"][: _LONGEST - 1] + "…"
-    return f"{'✓' if answer['right'] else '✗'} {label}\n{answer['confidence']:.0%}"
+    return f"{'✓' if answer['right'] else '✗'} {shortened(answer['label'])}\n{answer['confidence']:.0%}"
 
 
 def _pixels(image: str) -> NDArray[np.uint8]:

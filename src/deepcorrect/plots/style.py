@@ -16,6 +16,9 @@ DIVERGING = LinearSegmentedColormap.from_list("vermilion-blue", ["#7A3000", "#D5
 """For signed values, with 0 in the middle: vermilion below, blue above."""
 
 
+_INSIDE = 7
+
+
 class Style(TypedDict):
     """Keywords of a line."""
 
@@ -30,8 +33,20 @@ def style(place: int) -> Style:
 
 
 def finish(axes: Axes) -> Axes:
-    """A faint grid, and a legend if any line has a label."""
+    """A faint grid, and a legend: inside, or beside the axes if it is long."""
     axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize="small")
+    if len(axes.get_legend_handles_labels()[1]) > _INSIDE:
+        return legend_beside(axes)
+    axes.legend(fontsize="small")
     return axes
+
+
+def legend_beside(axes: Axes) -> Axes:
+    """A legend to the right of the axes, where it covers nothing."""
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return axes
+
+
+def shortened(text: str, longest: int = 14) -> str:
+    """A name, its end left out if it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
