@@ -45,7 +45,8 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
 
     Frozen layers are grey with dashed outlines, retrained ones filled. A correction unit branches off the layer's output: how
     many of its filters are corrected, the unit's convolutions from bottom to top, and the addition. Below each layer stand its
-    name, without what all names begin with, and the height and width of its output.
+    name, without what all names begin with, and the height and width of its output. Arrows give the forward order; skip
+    connections are not known and not drawn.
     """
     width, height = architecture_size(architecture)
     font = _FONT * _scale(axes, width)
