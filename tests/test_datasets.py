@@ -185,7 +185,7 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DeepcorrectError, match=r"dog: no images"):
         read_folder(tmp_path)
-    with pytest.raises(DeepcorrectError, match="--data folders: unknown; use cifar100, folder:DIR, hf:NAME or digits"):
+    with pytest.raises(DeepcorrectError, match="--data folders: unknown; use cifar100, digits, hf:NAME, or folder:DIR"):
         load_dataset("folders")
 
 

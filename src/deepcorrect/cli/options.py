@@ -60,6 +60,11 @@ NETWORK = (
     "a program of torch.export (file.pt2, trusted like a Python file), or allcnn, alexnet, smallcnn."
 )
 
+DATA = (
+    "cifar100, digits, hf:NAME, folder:DIR (one sub-folder a class), or as it is distributed: caltech101:DIR, caltech256:DIR, "
+    "sun397:DIR."
+)
+
 Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same command continues it.")]
@@ -89,6 +94,18 @@ Restore = Annotated[
 CorrectionName = Annotated[
     str | None,
     typer.Option("--correction", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."),
+]
+
+Corrections = Annotated[
+    str | None,
+    typer.Option("--correction", help="As for evaluate; several separated by commas, each against its own distortion."),
+]
+FeatureLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        help="Convolution or dense layer whose input is the features, maps averaged over their positions. Default: the last.",
+    ),
 ]
 
 
@@ -121,9 +138,7 @@ class Images:
 class Common(Images):
     """What every command on a network and data can be told."""
 
-    data: Annotated[str, typer.Option("--data", help="cifar100, digits, folder:DIR (one sub-folder a class), hf:NAME.")] = (
-        "cifar100"
-    )
+    data: Annotated[str, typer.Option("--data", help=DATA)] = "cifar100"
     weights: Annotated[
         Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
     ] = None

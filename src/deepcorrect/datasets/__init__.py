@@ -1,4 +1,4 @@
-"""Labelled images from a spec: ``cifar100``, ``folder:DIR``, ``hf:NAME`` or ``digits``."""
+"""Labelled images from a spec: ``cifar100``, ``digits``, ``folder:DIR``, a data set's own layout of folders, or ``hf:NAME``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Counts, Dataset, Images, ImageSet
+from deepcorrect.datasets.layouts import LAYOUTS
 from deepcorrect.errors import DeepcorrectError
 
 __all__ = ["Counts", "Dataset", "ImageSet", "Images", "load_dataset"]
@@ -33,8 +34,9 @@ def load_dataset(
     """Load a data set; its split into training, validation and test images is always the same.
 
     Args:
-        spec: ``cifar100`` (its official files lie under ``root``), ``folder:DIR`` (one sub-folder a class), ``hf:NAME``
-            (a data set of the Hugging Face hub, or a folder of ``save_to_disk``), or ``digits``.
+        spec: ``cifar100`` (its official files lie under ``root``), ``digits``, ``folder:DIR`` (one sub-folder a class),
+            ``caltech101:DIR``, ``caltech256:DIR`` or ``sun397:DIR`` (as they are distributed, unpacked in DIR), or ``hf:NAME``
+            (a data set of the Hugging Face hub, or a folder of ``save_to_disk``).
         limit: images of each class to take at most, of each of the three parts.
         resize, grey, skip_bad, workers, counts, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
 
@@ -61,11 +63,13 @@ def _read(
     warn: Callable[[str], None],
 ) -> Dataset:
     kind, _, place = spec.partition(":")
-    if kind == "folder" and place:
+    if kind in LAYOUTS and place:
         from deepcorrect.datasets.folder import read_folder
 
-        folder = Path(place).expanduser()
-        return read_folder(folder, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn)
+        return read_folder(
+            Path(place).expanduser(), layout=kind,
+            resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn,
+        )  # fmt: skip
     if kind == "hf" and place:
         from deepcorrect.datasets.hub import read_hub
 
@@ -80,4 +84,6 @@ def _read(
         from deepcorrect.datasets.digits import read_digits
 
         return read_digits()
-    raise DeepcorrectError(f"--data {spec}: unknown; use cifar100, folder:DIR, hf:NAME or digits")
+    raise DeepcorrectError(
+        f"--data {spec}: unknown; use cifar100, digits, hf:NAME, or {', '.join(f'{name}:DIR' for name in LAYOUTS)}"
+    )

@@ -192,6 +192,15 @@ def split(source: Kind, share: float, seed: int) -> tuple[Kind, Kind]:
     return source.take(shuffled[~aside].sort().values), source.take(shuffled[aside].sort().values)
 
 
+def draw(labels: Tensor, counts: Counts) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions of so many images of every class for training and for validation, and of the rest, drawn by their seed."""
+    shuffled = torch.randperm(len(labels), generator=generator(counts.seed, Use.SPLIT))
+    rank = _rank_within_class(labels[shuffled])
+    ends = (0, counts.train, counts.train + counts.validation, len(labels))
+    train, validation, test = (shuffled[(rank >= start) & (rank < end)].sort().values for start, end in pairwise(ends))
+    return train, validation, test
+
+
 def divide(parts: Mapping[str, Kind], counts: Counts | None = None) -> tuple[Kind, Kind, Kind]:
     """Training, validation and test images from those under ``train``, ``val`` and ``test``, or under any one name.
 
@@ -206,11 +215,8 @@ def divide(parts: Mapping[str, Kind], counts: Counts | None = None) -> tuple[Kin
         if len(parts) > 1:
             raise DeepcorrectError(f"--split: these images are divided already, into {', '.join(parts)}")
         source = next(iter(parts.values()))
-        shuffled = torch.randperm(len(source), generator=generator(counts.seed, Use.SPLIT))
-        rank = _rank_within_class(source.labels[shuffled])
-        ends = (0, counts.train, counts.train + counts.validation, len(source))
-        found = [source.take(shuffled[(rank >= start) & (rank < end)].sort().values) for start, end in pairwise(ends)]
-        return found[0], found[1], found[2]
+        train, validation, test = (source.take(positions) for positions in draw(source.labels, counts))
+        return train, validation, test
     if len(parts) == 3:
         return parts["train"], parts["val"], parts["test"]
     if len(parts) == 2:
