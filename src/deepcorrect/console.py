@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from types import TracebackType
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from deepcorrect.ideal import IdealCurves
 from deepcorrect.progress import EpochMetrics
 from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, by_ladder
+from deepcorrect.transfer import TransferRecord
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -190,3 +192,25 @@ def _interval(interval: tuple[float, float] | None, digits: str) -> str:
 
 def _probability(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def show_transfer(records: Sequence[TransferRecord]) -> None:
+    """A table a distortion, like the paper's Tables 13 to 15."""
+    console = Console(width=None if Console().is_terminal else 140)
+    for (distortion, levels), shown in groupby(records, lambda record: (record.distortion, record.levels)):
+        rows = list(shown)
+        table = Table(
+            title=f"Mean accuracy per category of SVMs {'on clean images' if len(levels) == 1 else f'under {distortion}'} "
+            f"({len(rows[0].splits)} splits, {rows[0].images[2]:,} test images)",
+            title_justify="left",
+        )
+        table.add_column("Network")
+        for level in levels:
+            table.add_column("clean" if level == 0 else f"{level:g}", justify="right")
+        for heading in ("Avg", "± over splits", "Features"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            accuracies = [f"{value:.4f}" for value in (*row.accuracy, row.mean)]
+            spread = "" if row.spread is None else f"{row.spread:.4f}"
+            table.add_row(row.name, *accuracies, spread, f"{row.features:,}")
+        console.print(table)

@@ -1,4 +1,4 @@
-"""A linear head of one's own classes on a network's features: logistic regression on what arrives at its last dense layer."""
+"""A network's features, and a linear head of one's own classes: logistic regression on what arrives at the last dense layer."""
 
 from __future__ import annotations
 

@@ -34,9 +34,10 @@ class Job:
         seed: of noise, choice of images, initial weights and training.
         run: where stages are saved; nothing is, without it.
         processes: those that share the work.
+        classifies: whether its outputs are the data's classes; the features of any network will do for other data.
 
     Raises:
-        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes.
+        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes to be told apart.
     """
 
     model: nn.Module
@@ -47,11 +48,17 @@ class Job:
     run: Run | None = None
     reporter: Reporter = field(default_factory=Silent)
     processes: Processes = field(default_factory=Processes)
+    classifies: bool = True
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.eval()
-        check_fits(self.model, self.data, self.example)
+        outputs = count_outputs(self.model, self.data, self.example)
+        if self.classifies and outputs < len(self.data.classes):
+            raise DeepcorrectError(
+                f"{self.data.name} has {len(self.data.classes)} classes, the network only {outputs} outputs: label "
+                f"{outputs} ({self.data.classes[outputs]}) lies outside; use data of the network's own classes"
+            )
 
     @property
     def example(self) -> Tensor:
@@ -69,11 +76,11 @@ def example_of(data: Dataset) -> Tensor:
     return next(batches(data.test.take(torch.arange(2)), 2, torch.device("cpu"))).images
 
 
-def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
-    """Refuse a network that cannot classify this data.
+def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:
+    """How many logits the network gives an image.
 
     Raises:
-        DeepcorrectError: it does not take such images, returns no logits, or has fewer outputs than there are classes.
+        DeepcorrectError: it does not take such images, or returns no logits.
     """
     shape = "x".join(str(size) for size in example.shape[1:])
     try:
@@ -87,11 +94,7 @@ def check_fits(model: nn.Module, data: Dataset, example: Tensor) -> None:
         ) from None
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
-    if logits.shape[1] < len(data.classes):
-        raise DeepcorrectError(
-            f"{data.name} has {len(data.classes)} classes, the network only {logits.shape[1]} outputs: label "
-            f"{logits.shape[1]} ({data.classes[logits.shape[1]]}) lies outside; use data of the network's own classes"
-        )
+    return logits.shape[1]
 
 
 def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:

@@ -16,6 +16,8 @@
 ``architecture.json``                 layers and correction units
 ``ideal.json``                        what perfect corrections of some shares of each layer would give
 ``kernels.safetensors``               weights of the first convolution
+``features/``                         of every image: a file for each network and level
+``transfer.json``                     accuracies of SVMs on each network's features, with provenance
 ``samples.json``                      some test images at every level, with what each network says
 ``figures/``, ``report.html``         drawn from the files above
 ====================================  ============================================================================
@@ -38,7 +40,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
 from deepcorrect.runtime import describe_machine
 
-_PACKAGES = ("deepcorrect", "torch", "numpy")
+_PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
 
 
 class Record(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -212,6 +212,52 @@ def evaluate(
         show_records(records)
 
 
+@app.command()
+@o.spread
+def transfer(
+    model: o.Model,
+    common: o.Common,
+    correction: o.Corrections = None,
+    layer: o.FeatureLayer = None,
+    distortion: Annotated[
+        str | None,
+        typer.Option("--distortion", help="One or more, separated by commas. Default: the corrections' own, else blur."),
+    ] = None,
+    levels: o.Levels = None,
+    splits: Annotated[int, typer.Option("--splits", min=1, help="How many, seeds counted up from --split-seed.")] = 5,
+    out: o.Out = None,
+) -> None:
+    """Do its features serve other data: linear SVMs on them, trained and tested at every level (Tables 13 to 15).
+
+    Each split trains on 25 images of every class and validates on 5, unless --split says otherwise. The network's own classes
+    do not matter. In the same run folder, corrections and distortions can be added later.
+
+    Example: deepcorrect transfer allcnn-cifar100 --correction deepcorr-6-blur --data caltech101:data --size 32 --levels cifar
+    """
+    from deepcorrect.cli import context
+    from deepcorrect.console import show_transfer
+    from deepcorrect.correction import find_correction, read_header
+    from deepcorrect.layers import named
+    from deepcorrect.transfer import COUNTS, Protocol
+    from deepcorrect.transfer import transfer as transfer_job
+
+    paths = {name: find_correction(name) for name in correction.split(",")} if correction else {}
+    own = dict.fromkeys(read_header(path).distortion for path in paths.values()) or {"blur": None}
+    counts = context.counts_of(common) or COUNTS._replace(seed=common.split_seed)
+    common = replace(common, split=f"{counts.train},{counts.validation}")
+    with context.open_job(model, common, classifies=False) as job:
+        ladders = [context.ladder_of(job, name, levels) for name in (distortion.split(",") if distortion else own)]
+        chosen = (named(job.layers, layer) if layer else job.layers[-1]).name
+        settings = {"model": model, "layer": chosen, "split": counts, "splits": splits}
+        context.open_run(job, out, "transfer", settings)
+        records = transfer_job(job, ladders, paths, Protocol(chosen, counts, splits))
+    if common.as_json:
+        described = {"model": model, "data": job.data.name, "layer": chosen}
+        print(json.dumps({**described, "records": [record.model_dump(mode="json") for record in records]}))
+    else:
+        show_transfer(records)
+
+
 @app.command("train-baseline")
 @o.spread
 def train_baseline(
@@ -332,7 +378,7 @@ def compare(
 @app.command("data")
 @o.spread
 def describe_data(
-    spec: Annotated[str, typer.Argument(help="cifar100, folder:DIR, hf:NAME or digits.", show_default=False)],
+    spec: Annotated[str, typer.Argument(help=o.DATA, show_default=False)],
     images: o.Images,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")

@@ -33,8 +33,12 @@ from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
 
 
 @contextmanager
-def open_job(model: str, common: Common, *, new_head: bool = False) -> Iterator[Job]:
-    """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on."""
+def open_job(model: str, common: Common, *, new_head: bool = False, classifies: bool = True) -> Iterator[Job]:
+    """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on.
+
+    Args:
+        classifies: whether the network's outputs are to be the data's classes.
+    """
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
@@ -48,7 +52,7 @@ def open_job(model: str, common: Common, *, new_head: bool = False) -> Iterator[
     precision = resolve_precision(common.precision.value, device)
     with Bars() if processes.first else nullcontext(Silent()) as reporter:
         try:
-            yield Job(network, data, device, precision, common.seed, None, reporter, processes)
+            yield Job(network, data, device, precision, common.seed, None, reporter, processes, classifies)
         except KeyboardInterrupt:
             tell("interrupted; the same command with the same --out continues")
             raise
@@ -59,11 +63,12 @@ def open_data(spec: str, given: Images, resize: Resize | None = None) -> Dataset
     workers = (os.cpu_count() or 1) if given.workers is None else given.workers
     return load_dataset(
         spec, root=given.root, resize=Resize(given.size) if given.size else resize, grey=given.grey, skip_bad=given.skip_bad,
-        limit=given.limit, counts=_counts_of(given), workers=workers, warn=tell,
+        limit=given.limit, counts=counts_of(given), workers=workers, warn=tell,
     )  # fmt: skip
 
 
-def _counts_of(given: Images) -> Counts | None:
+def counts_of(given: Images) -> Counts | None:
+    """What ``--split`` and ``--split-seed`` say."""
     if given.split is None:
         return None
     try:
