@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,6 +49,7 @@ class Sheet:
         commands: Sequence[str],
         note: str = "",
         grid: tuple[int, int] = (1, 1),
+        shared: bool = False,
         size: tuple[float, float] = (6.4, 4.0),
     ) -> None:
         """Draw a figure.
@@ -55,12 +57,13 @@ class Sheet:
         Args:
             plot: draws on the axes, which it is given row by row.
             commands: that made the numbers.
-            grid: rows and columns of axes.
+            grid: rows and columns of axes; those of a row have the same ranges if ``shared``.
             size: width and height in inches; from 8 on it takes the whole width of the page.
         """
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        plot(np.atleast_1d(figure.subplots(*grid)).flatten().tolist())
+        sharing: Literal["row", "none"] = "row" if shared else "none"
+        plot(np.atleast_1d(figure.subplots(*grid, sharex=sharing, sharey=sharing)).flatten().tolist())
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}-{self.tag}"
         for suffix in ("png", "svg"):

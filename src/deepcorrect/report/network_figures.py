@@ -56,7 +56,7 @@ def _unit(run: SavedRun, layer: str, unit: UnitDescription, sheet: Sheet) -> Non
     sheet.draw(
         NETWORK, f"unit-{run.folder.name}", f"The correction unit behind {layer}",
         f"{unit.filters} filters in and out, {unit.width} channels inside", lambda axes: plots.plot_unit(axes[0], unit),
-        commands=[run.command_line], size=(9, 1.8),
+        commands=[run.command_line], size=(7.2, 1.4),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _embedding(name: str, found: Penultimate, runs: Sequence[SavedRun], distorti
         INSIDE, name, "Penultimate features of test images by class (t-SNE), from clean to severe",
         "Share of an image's five nearest that are of its class, from clean to severe: "
         + "; ".join(f"{network} {said}" for network, said in apart.items()),
-        draw, commands=[run.command_line for run in runs], grid=(len(points), len(levels)),
+        draw, commands=[run.command_line for run in runs], grid=(len(points), len(levels)), shared=True,
         size=(3.2 * len(levels), 0.6 + 2.8 * len(points)),
     )  # fmt: skip
 
@@ -120,7 +120,7 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
         f"Accuracy of {first.name} less that of {second.name}, class by class, mean over levels",
         f"{first.name} is better in {won} classes, worse in {lost}, equal in {equal}",
         lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
-        commands=section.commands_of(first, second),
+        commands=section.commands_of(first, second), size=(5, 4.4),
     )  # fmt: skip
 
 
