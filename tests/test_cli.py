@@ -361,7 +361,7 @@ def test_help_imports_nothing_heavy_and_shows_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["assess", "rank", "correct", "finetune", "evaluate", "train-baseline", "report", "compare", "data"]
+    "command", ["assess", "rank", "correct", "finetune", "evaluate", "train-baseline", "report", "compare", "app", "data"]
 )
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")

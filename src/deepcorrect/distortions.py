@@ -171,6 +171,11 @@ def get_distortion(spec: str | Distortion) -> Distortion:
     return _REGISTRY[name]
 
 
+def ladders_for(ladder: str) -> dict[str, tuple[float, ...]]:
+    """The severities of every registered distortion that has this ladder or a default one, by its name."""
+    return {name: kind.levels(ladder) for name, kind in _REGISTRY.items() if {ladder, DEFAULT} & kind.ladders.keys()}
+
+
 def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tuple[float, ...]:
     """Severities from ``0.5,1,2`` or the name of a ladder; those of the data's own ``ladder`` when None.
 

@@ -71,13 +71,17 @@ class Samples:
         }
 
 
-def _encoded(image: Tensor) -> str:
-    """A (C, H, W) image in [0, 1], clipped, in base64."""
+def picture(image: Tensor) -> Image.Image:
+    """A (C, H, W) image in [0, 1], clipped, as eight bits a channel."""
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    if picture.width > SIDE:
-        picture.resize((SIDE, SIDE * picture.height // picture.width), Image.Resampling.BOX).save(buffer, "JPEG", quality=85)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _encoded(image: Tensor) -> str:
+    """The picture in base64."""
+    shown, buffer = picture(image), io.BytesIO()
+    if shown.width > SIDE:
+        shown.resize((SIDE, SIDE * shown.height // shown.width), Image.Resampling.BOX).save(buffer, "JPEG", quality=85)
     else:
-        picture.save(buffer, "PNG")
+        shown.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()

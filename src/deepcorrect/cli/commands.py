@@ -375,6 +375,39 @@ def compare(
         print(page)
 
 
+@app.command("app")
+@o.spread
+def show_app(
+    model: o.Model,
+    common: o.Common,
+    correction: Annotated[
+        list[str], typer.Option("--correction", help="As of evaluate; again for each further one.", show_default=False)
+    ],
+    distortion: Annotated[
+        str | None, typer.Option("--distortion", help="To begin with. Default: the first correction's.")
+    ] = None,
+    levels: o.Levels = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On this machine, 127.0.0.1.")] = 7860,
+) -> None:
+    """Try your own image: a local page (pip install 'deepcorrect[app]') with the network's answers, corrected or not.
+
+    Example: deepcorrect app allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data
+    """
+    from deepcorrect.app import Comparison, examples_of, require_gradio, serve
+    from deepcorrect.cli import context
+    from deepcorrect.correction import find_correction, read_header
+    from deepcorrect.distortions import ladders_for
+
+    require_gradio()
+    paths = {name: find_correction(name) for name in correction}
+    with context.open_job(model, common) as job:
+        kind, steps = context.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
+        comparison = Comparison.of_job(job, paths, context.find_resize(model, common))
+        ladders = ladders_for(job.data.ladder) | {kind.name: steps}
+        examples = examples_of(job)
+    serve(comparison, ladders, kind.name, examples, port)
+
+
 @app.command("data")
 @o.spread
 def describe_data(

@@ -42,8 +42,7 @@ def open_job(model: str, common: Common, *, new_head: bool = False, classifies: 
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
-    expected = find_preprocessing(model)
-    data = open_data(common.data, common, expected.resize if expected else None)
+    data = open_data(common.data, common, find_resize(model, common))
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
@@ -58,11 +57,21 @@ def open_job(model: str, common: Common, *, new_head: bool = False, classifies: 
             raise
 
 
+def find_resize(model: str, given: Images) -> Resize | None:
+    """How a folder's images are brought to one size: as the options say, or else as the network expects it."""
+    expected = find_preprocessing(model)
+    return _size_of(given) or (expected.resize if expected else None)
+
+
+def _size_of(given: Images) -> Resize | None:
+    return Resize(given.size) if given.size else None
+
+
 def open_data(spec: str, given: Images, resize: Resize | None = None) -> Dataset:
     """The data that the options name, resized as they say or else by ``resize``."""
     workers = (os.cpu_count() or 1) if given.workers is None else given.workers
     return load_dataset(
-        spec, root=given.root, resize=Resize(given.size) if given.size else resize, grey=given.grey, skip_bad=given.skip_bad,
+        spec, root=given.root, resize=_size_of(given) or resize, grey=given.grey, skip_bad=given.skip_bad,
         limit=given.limit, counts=counts_of(given), workers=workers, warn=tell,
     )  # fmt: skip
 

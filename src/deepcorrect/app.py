@@ -1,0 +1,220 @@
+"""A local page to try one's own image: what a network says to it distorted, without and with each of some corrections.
+
+The page comes from Gradio, an extra, which is imported when the page is built. It is served to this machine alone and uses no
+network: no telemetry, no shared link, fonts of the system.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import nn
+
+from deepcorrect.correction import load_correction
+from deepcorrect.datasets.decoding import Resize, decode
+from deepcorrect.distortions import Distortion, get_distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.job import Job
+from deepcorrect.loading import as_float, batches
+from deepcorrect.runtime import Precision, autocast
+from deepcorrect.samples import picture
+
+HOST = "127.0.0.1"
+TOP, EXAMPLES, SHOWN = 5, 6, 320
+
+Answer = list[tuple[str, float]]
+"""The most likely classes with their probabilities, the first first."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks that are asked about the same distorted image.
+
+    Attributes:
+        networks: by name, ``baseline`` first; each takes images (B, C, H, W) in [0, 1], on ``device``.
+        classes: names of the outputs, each name once.
+        resize: how an image is brought to the networks' size.
+        grey: whether they take one channel.
+        seed: of the distortion's random numbers.
+    """
+
+    networks: Mapping[str, nn.Module]
+    classes: tuple[str, ...]
+    resize: Resize
+    grey: bool
+    device: torch.device
+    precision: Precision = "fp32"
+    seed: int = 0
+
+    @classmethod
+    def of_job(cls, job: Job, corrections: Mapping[str, Path], resize: Resize | None = None) -> Comparison:
+        """A job's network as it is, and a copy of it with each correction, for images of the size of the job's data.
+
+        Raises:
+            DeepcorrectError: a correction belongs to another network, or the data's images are not square.
+        """
+        channels, height, width = job.data.image_shape
+        if height != width:
+            raise DeepcorrectError(f"{job.data.name}: images of {width}x{height} pixels, not square; give --size")
+        networks = {"baseline": job.model}
+        for name, path in corrections.items():
+            networks[name] = copy.deepcopy(job.model)
+            load_correction(path, networks[name], job.example)
+        with torch.no_grad():
+            outputs = job.model(job.example).shape[1]
+        resize = replace(resize or Resize(height), size=height)
+        classes = _names(job.data.classes, outputs)
+        return cls(networks, classes, resize, channels == 1, job.device, job.precision, job.seed)
+
+    @torch.inference_mode()
+    def ask(
+        self, open: Callable[[], Image.Image], distortion: Distortion, severity: float, *, name: str = "the image"
+    ) -> tuple[Image.Image, dict[str, Answer]]:
+        """The distorted image, clipped to what can be shown, and every network's five most likely classes.
+
+        Args:
+            open: opens an image of any size and mode, which is decoded and resized as an image folder's.
+            severity: 0 leaves the image as it is.
+            name: of the image, for messages.
+
+        Raises:
+            DeepcorrectError: the image cannot be decoded, or the distortion fails.
+        """
+        pixels = torch.from_numpy(decode(name, open, self.resize, self.grey).copy())
+        clean = as_float(pixels.permute(2, 0, 1)[None].to(self.device))
+        images = distortion.at(clean, severity, torch.tensor([0]), self.seed).contiguous(memory_format=torch.channels_last)
+        answers = {}
+        for asked, network in self.networks.items():
+            with autocast(self.device, self.precision):
+                logits = network(images)
+            shares, outputs = logits[0].float().softmax(0).topk(min(TOP, len(self.classes)))
+            named = (self.classes[output] for output in outputs.tolist())
+            answers[asked] = list(zip(named, shares.tolist(), strict=True))
+        return picture(images[0]), answers
+
+
+def serve(
+    comparison: Comparison, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image], port: int
+) -> None:
+    """Show the page of ``build_page`` on this machine until Ctrl-C; nothing of what was shown is kept.
+
+    Raises:
+        DeepcorrectError: the port is taken.
+    """
+    with TemporaryDirectory() as folder:
+        # read when Gradio is imported or starts; its start asks its own address, by no proxy
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "no_proxy": HOST}
+        page = build_page(comparison, ladders, chosen, examples)
+        gradio = import_module("gradio")
+        theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+        try:
+            page.launch(
+                server_name=HOST, server_port=port, share=False, ssr_mode=False, run_history=False, mcp_server=False,
+                prevent_thread_lock=True, quiet=True, show_error=True, footer_links=[], theme=theme, css=_CSS,
+            )  # fmt: skip
+        except OSError:
+            raise DeepcorrectError(f"--port {port}: it is taken or not allowed; give another") from None
+        print(f"http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+        page.block_thread()
+
+
+def build_page(
+    comparison: Comparison, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image]
+) -> Any:
+    """The page, a ``gradio.Blocks``.
+
+    Args:
+        ladders: severities by the name of the distortion; the slider goes from 0 to the worst.
+        chosen: the distortion to begin with.
+        examples: images to take instead of one's own.
+    """
+    gradio = import_module("gradio")
+
+    def answer(file: dict[str, str] | None, kind: str, severity: float | None) -> list[Any]:
+        if file is None:
+            return [None] * (1 + len(comparison.networks))
+        given = min(max(severity or 0, 0), max(ladders[kind]))  # the box beside the slider takes any number
+        try:
+            open_image = partial(_open_upright, file["path"])
+            distorted, answers = comparison.ask(open_image, get_distortion(kind), given, name=Path(file["path"]).name)
+        except DeepcorrectError as error:
+            raise gradio.Error(str(error), print_exception=False) from None
+        return [_enlarged(distorted), *(dict(found) for found in answers.values())]
+
+    def slider_of(kind: str) -> dict[str, Any]:
+        worst, middle = max(ladders[kind]), ladders[kind][len(ladders[kind]) // 2]
+        return {"maximum": worst, "value": middle, "step": 10 ** math.floor(math.log10(worst)) / 100}
+
+    size = comparison.resize.size
+    look = {"type": "filepath", "format": "png", "height": SHOWN, "show_label": False, "buttons": [], "elem_classes": "pixels"}
+    with gradio.Blocks(title="deepcorrect", analytics_enabled=False) as page:
+        with gradio.Row():
+            with gradio.Column():
+                gradio.Markdown("### Your image")
+                image = gradio.Image(label="Your image", image_mode=None, sources=["upload", "clipboard"], **look)
+            with gradio.Column():
+                gradio.Markdown(f"### What the networks get, {size}x{size} pixels")
+                shown = gradio.Image(label="What the networks get", interactive=False, **look)
+        with gradio.Row():
+            kind = gradio.Dropdown(list(ladders), value=chosen, label="Distortion")
+            severity = gradio.Slider(0, label="Severity", buttons=[], **slider_of(chosen))
+        with gradio.Row():
+            said = [gradio.Label(label=network, num_top_classes=TOP, elem_classes="answer") for network in comparison.networks]
+        if examples:
+            gradio.Examples([[example] for example in examples], image, label="Examples")
+        given, wanted = [image, kind, severity], [shown, *said]
+        quietly = {"preprocess": False, "show_progress": "hidden"}  # an image is decoded here, not by Gradio
+        gradio.on([image.change, severity.change], answer, given, wanted, trigger_mode="always_last", **quietly)
+        kind.change(lambda kind: gradio.Slider(**slider_of(kind)), kind, severity, **quietly).then(
+            answer, given, wanted, **quietly
+        )
+    return page
+
+
+def examples_of(job: Job) -> list[Image.Image]:
+    """A few of the job's test images, drawn by its seed, of different classes as far as that goes."""
+    drawn = job.data.test.balanced(min(EXAMPLES, len(job.data.test)), job.seed)
+    (batch,) = batches(drawn, EXAMPLES, torch.device("cpu"))
+    return [picture(image) for image in batch.images]
+
+
+def require_gradio() -> None:
+    """Refuse to go on without Gradio.
+
+    Raises:
+        DeepcorrectError: it is not installed.
+    """
+    if find_spec("gradio") is None:
+        raise DeepcorrectError("deepcorrect app: gradio is not installed; pip install 'deepcorrect[app]'")
+
+
+def _names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
+    """A name for every output; those of a name that several classes have are numbered."""
+    names = [name if classes.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(classes)]
+    return (*names, *(f"output {place}" for place in range(len(classes), outputs)))
+
+
+def _open_upright(file: str) -> Image.Image:
+    """A photograph turned as its camera says it was held."""
+    return ImageOps.exif_transpose(Image.open(file))
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    """A small image with every pixel a square, so that the page does not smooth it."""
+    factor = max(1, SHOWN // max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+_CSS = ".pixels img { width: 100%; height: 100%; object-fit: contain; }"
