@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from deepcorrect import distortions
-from deepcorrect.app import Comparison, examples_of, serve
+from deepcorrect.app import Trial, examples_of, serve
 from deepcorrect.correction import Plan, attach, load_correction
 from deepcorrect.datasets import Dataset, ImageSet, load_dataset
 from deepcorrect.datasets.decoding import Resize
@@ -59,28 +59,28 @@ def job(dataset: Dataset) -> Job:
 
 
 @pytest.fixture
-def comparison(job: Job, tmp_path: Path) -> Comparison:
+def trial(job: Job, tmp_path: Path) -> Trial:
     """The network as it is, and with units that, as they begin, change its answers."""
     network = make_toy("batch-norm")
     plan = Plan(distortion="blur", filters={"0": tuple(range(8)), "3": tuple(range(12))})
     attach(network, plan, job.example, seed=3).save(tmp_path / "fix.safetensors")
-    return Comparison.of_job(job, {"fix": tmp_path / "fix.safetensors"})
+    return Trial.of_job(job, {"fix": tmp_path / "fix.safetensors"})
 
 
-def test_at_severity_0_the_distorted_image_is_the_image(comparison: Comparison) -> None:
+def test_at_severity_0_the_distorted_image_is_the_image(trial: Trial) -> None:
     image = picture(as_float(random_images(1).images)[0])
     for distortion in (BLUR, NOISE):
-        shown, _ = comparison.ask(image.copy, distortion, 0)
+        shown, _ = trial.ask(image.copy, distortion, 0)
         assert shown.tobytes() == image.tobytes()
-        assert comparison.ask(image.copy, distortion, 2)[0].tobytes() != image.tobytes()
+        assert trial.ask(image.copy, distortion, 2)[0].tobytes() != image.tobytes()
 
 
 @pytest.mark.parametrize(("distortion", "severity"), [(BLUR, 0.0), (BLUR, 1.3), (NOISE, 40.0)])
 def test_answers_are_those_of_the_network_called_by_hand(
-    comparison: Comparison, job: Job, tmp_path: Path, distortion: Distortion, severity: float
+    trial: Trial, job: Job, tmp_path: Path, distortion: Distortion, severity: float
 ) -> None:
     images = random_images(1, seed=5).images
-    _, answers = comparison.ask(picture(images[0] / 255).copy, distortion, severity)
+    _, answers = trial.ask(picture(images[0] / 255).copy, distortion, severity)
     distorted = distortion.at(images / 255, severity, torch.tensor([0]), 0)
     network = make_toy("batch-norm")
     correction = load_correction(tmp_path / "fix.safetensors", network, job.example)
@@ -97,10 +97,8 @@ def test_answers_are_those_of_the_network_called_by_hand(
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("grey", [False, True])
-def test_an_image_of_any_mode_and_size_is_read_as_in_a_folder(
-    comparison: Comparison, tmp_path: Path, mode: str, grey: bool
-) -> None:
-    comparison = replace(comparison, networks={}, grey=grey)
+def test_an_image_of_any_mode_and_size_is_read_as_in_a_folder(trial: Trial, tmp_path: Path, mode: str, grey: bool) -> None:
+    trial = replace(trial, networks={}, grey=grey)
     ramp = np.linspace(0, 255, 40 * 24).reshape(24, 40)
     given = Image.fromarray(ramp.astype(np.uint16)) if mode == "I;16" else Image.fromarray(ramp.astype(np.uint8)).convert(mode)
     assert given.mode == mode
@@ -109,13 +107,13 @@ def test_an_image_of_any_mode_and_size_is_read_as_in_a_folder(
         for number in range(10):
             given.save(tmp_path / label / f"{number}.tif")
     expected = read_folder(tmp_path, resize=Resize(8), grey=grey).test.held().images[0]
-    shown, _ = comparison.ask(given.copy, BLUR, 0)
+    shown, _ = trial.ask(given.copy, BLUR, 0)
     assert torch.equal(torch.from_numpy(np.array(shown)).reshape(8, 8, -1).permute(2, 0, 1), expected)
 
 
 def test_outputs_beyond_the_classes_are_numbered_and_names_are_unique(job: Job) -> None:
     job.data = replace(job.data, classes=("crane", "pine", "crane"))
-    assert Comparison.of_job(job, {}).classes == ("crane (0)", "pine", "crane (2)", "output 3", "output 4")
+    assert Trial.of_job(job, {}).classes == ("crane (0)", "pine", "crane (2)", "output 3", "output 4")
 
 
 def test_examples_are_test_images(job: Job) -> None:
@@ -129,7 +127,7 @@ def test_images_that_are_not_square_need_a_size(job: Job) -> None:
     parts = [random_images(20, size=size) for size in (8, 8)]
     wide = ImageSet.whole(torch.cat([part.images for part in parts], 3), parts[0].labels)
     with pytest.raises(DeepcorrectError, match="images of 16x8 pixels, not square; give --size"):
-        Comparison.of_job(Job(make_toy("residual"), replace(job.data, test=wide)), {})
+        Trial.of_job(Job(make_toy("residual"), replace(job.data, test=wide)), {})
 
 
 def test_a_distortion_without_a_ladder_for_the_images_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +158,12 @@ def blurred(baseline: Path, tmp_path: Path) -> Path:
 
 
 @needs_gradio
-def test_a_port_that_is_taken(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DeepcorrectError, match=f"--port {port}: it is taken"):
-            serve(comparison, {"blur": (1, 2)}, "blur", [], port)
+            serve(trial, {"blur": (1, 2)}, "blur", [], port)
 
 
 @needs_gradio
@@ -198,11 +196,11 @@ def test_the_page_in_a_browser(baseline: Path, blurred: Path, tmp_path: Path) ->
             page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(f"http://127.0.0.1:{port}")
-            comparison = Comparison.of_job(Job(load_model(str(baseline)), load_dataset("digits")), {"blur": blurred})
+            trial = Trial.of_job(Job(load_model(str(baseline)), load_dataset("digits")), {"blur": blurred})
 
             def shows(kind: str, severity: float) -> None:
                 """Every network's answer on the page is the one that it gives here."""
-                _, answers = comparison.ask(partial(Image.open, tmp_path / "image.png"), get_distortion(kind), severity)
+                _, answers = trial.ask(partial(Image.open, tmp_path / "image.png"), get_distortion(kind), severity)
                 for panel, answer in enumerate(answers.values()):
                     expected = "\\s+".join(f"{label}\\s+{round(100 * share)}%" for label, share in answer)
                     said = page.locator(".answer").nth(panel)

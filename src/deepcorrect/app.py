@@ -39,7 +39,7 @@ Answer = list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Trial:
     """Networks that are asked about the same distorted image.
 
     Attributes:
@@ -59,7 +59,7 @@ class Comparison:
     seed: int = 0
 
     @classmethod
-    def of_job(cls, job: Job, corrections: Mapping[str, Path], resize: Resize | None = None) -> Comparison:
+    def of_job(cls, job: Job, corrections: Mapping[str, Path], resize: Resize | None = None) -> Trial:
         """A job's network as it is, and a copy of it with each correction, for images of the size of the job's data.
 
         Raises:
@@ -106,7 +106,7 @@ class Comparison:
 
 
 def serve(
-    comparison: Comparison, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image], port: int
+    trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image], port: int
 ) -> None:
     """Show the page of ``build_page`` on this machine until Ctrl-C; nothing of what was shown is kept.
 
@@ -116,7 +116,7 @@ def serve(
     with TemporaryDirectory() as folder:
         # read when Gradio is imported or starts; its start asks its own address, by no proxy
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "no_proxy": HOST}
-        page = build_page(comparison, ladders, chosen, examples)
+        page = build_page(trial, ladders, chosen, examples)
         gradio = import_module("gradio")
         theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
         try:
@@ -130,9 +130,7 @@ def serve(
         page.block_thread()
 
 
-def build_page(
-    comparison: Comparison, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image]
-) -> Any:
+def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image]) -> Any:
     """The page, a ``gradio.Blocks``.
 
     Args:
@@ -144,11 +142,11 @@ def build_page(
 
     def answer(file: dict[str, str] | None, kind: str, severity: float | None) -> list[Any]:
         if file is None:
-            return [None] * (1 + len(comparison.networks))
+            return [None] * (1 + len(trial.networks))
         given = min(max(severity or 0, 0), max(ladders[kind]))  # the box beside the slider takes any number
         try:
             open_image = partial(_open_upright, file["path"])
-            distorted, answers = comparison.ask(open_image, get_distortion(kind), given, name=Path(file["path"]).name)
+            distorted, answers = trial.ask(open_image, get_distortion(kind), given, name=Path(file["path"]).name)
         except DeepcorrectError as error:
             raise gradio.Error(str(error), print_exception=False) from None
         return [_enlarged(distorted), *(dict(found) for found in answers.values())]
@@ -157,7 +155,7 @@ def build_page(
         worst, middle = max(ladders[kind]), ladders[kind][len(ladders[kind]) // 2]
         return {"maximum": worst, "value": middle, "step": 10 ** math.floor(math.log10(worst)) / 100}
 
-    size = comparison.resize.size
+    size = trial.resize.size
     look = {"type": "filepath", "format": "png", "height": SHOWN, "show_label": False, "buttons": [], "elem_classes": "pixels"}
     with gradio.Blocks(title="deepcorrect", analytics_enabled=False) as page:
         with gradio.Row():
@@ -171,7 +169,7 @@ def build_page(
             kind = gradio.Dropdown(list(ladders), value=chosen, label="Distortion")
             severity = gradio.Slider(0, label="Severity", buttons=[], **slider_of(chosen))
         with gradio.Row():
-            said = [gradio.Label(label=network, num_top_classes=TOP, elem_classes="answer") for network in comparison.networks]
+            said = [gradio.Label(label=network, num_top_classes=TOP, elem_classes="answer") for network in trial.networks]
         if examples:
             gradio.Examples([[example] for example in examples], image, label="Examples")
         given, wanted = [image, kind, severity], [shown, *said]

@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from deepcorrect.cli.commands import app
+from deepcorrect.cli import commands, networks, viewing  # noqa: F401  they register their commands
+from deepcorrect.cli.application import app
 from deepcorrect.errors import DeepcorrectError
 
 __all__ = ["app", "main"]

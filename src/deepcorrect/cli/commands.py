@@ -1,23 +1,16 @@
-"""The commands."""
+"""The commands of the method: how bad is it, which filters, repair them, and measure what came of it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deepcorrect.cli import options as o
-from deepcorrect.errors import DeepcorrectError
-
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Find the filters of a convolutional network that blur and noise ruin, and repair just those (DeepCorrect).",
-)
+from deepcorrect.cli.application import app
 
 
 @app.command()
@@ -212,101 +205,6 @@ def evaluate(
         show_records(records)
 
 
-@app.command()
-@o.spread
-def transfer(
-    model: o.Model,
-    common: o.Common,
-    correction: o.Corrections = None,
-    layer: o.FeatureLayer = None,
-    distortion: Annotated[
-        str | None,
-        typer.Option("--distortion", help="One or more, separated by commas. Default: the corrections' own, else blur."),
-    ] = None,
-    levels: o.Levels = None,
-    splits: Annotated[int, typer.Option("--splits", min=1, help="How many, seeds counted up from --split-seed.")] = 5,
-    out: o.Out = None,
-) -> None:
-    """Do its features serve other data: linear SVMs on them, trained and tested at every level (Tables 13 to 15).
-
-    Each split trains on 25 images of every class and validates on 5, unless --split says otherwise. The network's own classes
-    do not matter. In the same run folder, corrections and distortions can be added later.
-
-    Example: deepcorrect transfer allcnn-cifar100 --correction deepcorr-6-blur --data caltech101:data --size 32 --levels cifar
-    """
-    from deepcorrect.cli import context
-    from deepcorrect.console import show_transfer
-    from deepcorrect.correction import find_correction, read_header
-    from deepcorrect.layers import named
-    from deepcorrect.transfer import COUNTS, Protocol
-    from deepcorrect.transfer import transfer as transfer_job
-
-    paths = {name: find_correction(name) for name in correction.split(",")} if correction else {}
-    own = dict.fromkeys(read_header(path).distortion for path in paths.values()) or {"blur": None}
-    counts = context.counts_of(common) or COUNTS._replace(seed=common.split_seed)
-    common = replace(common, split=f"{counts.train},{counts.validation}")
-    with context.open_job(model, common, classifies=False) as job:
-        ladders = [context.ladder_of(job, name, levels) for name in (distortion.split(",") if distortion else own)]
-        chosen = (named(job.layers, layer) if layer else job.layers[-1]).name
-        settings = {"model": model, "layer": chosen, "split": counts, "splits": splits}
-        context.open_run(job, out, "transfer", settings)
-        records = transfer_job(job, ladders, paths, Protocol(chosen, counts, splits))
-    if common.as_json:
-        described = {"model": model, "data": job.data.name, "layer": chosen}
-        print(json.dumps({**described, "records": [record.model_dump(mode="json") for record in records]}))
-    else:
-        show_transfer(records)
-
-
-@app.command("train-baseline")
-@o.spread
-def train_baseline(
-    common: o.Common,
-    training: o.Training,
-    model: Annotated[str, typer.Argument(help="allcnn, smallcnn, alexnet or file.py:factory.")] = "allcnn",
-    out: o.Out = None,
-) -> None:
-    """Train a network on clean images, to have one to correct.
-
-    Example: deepcorrect train-baseline allcnn --data cifar100 --root data --out runs/baseline
-    """
-    from deepcorrect import pipeline
-    from deepcorrect.cli import context
-
-    recipe = context.recipe_for("baseline", training, common)
-    with context.open_job(model, common) as job:
-        ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
-        shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
-        settings = {"model": model, **shape, "half": training.half, "recipe": recipe.model_dump()}
-        records = context.open_run(job, out, "train-baseline", settings)
-        records = records or pipeline.train_baseline(job, recipe, ladders, half=training.half)
-        context.conclude(job, records, as_json=common.as_json)
-
-
-@app.command("train-head")
-@o.spread
-def train_head(
-    model: o.Model,
-    common: o.Common,
-    half: Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")] = False,
-    out: o.Out = None,
-) -> None:
-    """Give a pretrained network a last layer for the classes of your images, the rest of it as it is.
-
-    Example: deepcorrect train-head hf:google/mobilenet_v2_1.0_224 --data folder:caltech-101 --split 25,5 --out runs/head
-    """
-    from deepcorrect import pipeline
-    from deepcorrect.cli import context
-    from deepcorrect.heads import last_dense
-
-    with context.open_job(model, common, new_head=True) as job:
-        ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
-        shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
-        settings = {"model": model, "head": last_dense(job.layers), **shape, "half": half}
-        records = context.open_run(job, out, "train-head", settings) or pipeline.train_head(job, ladders, half=half)
-        context.conclude(job, records, as_json=common.as_json)
-
-
 @app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run_file(
     context: typer.Context,
@@ -319,147 +217,3 @@ def run_file(
     from deepcorrect.cli.jobfile import arguments_of
 
     app([*arguments_of(file), *context.args], standalone_mode=False)
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, shown together.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", help="The page; default: report.html in the first run.")] = None,
-) -> None:
-    """Look at it: one page with the tables and figures of some runs, from their saved results alone.
-
-    Example: deepcorrect report runs/blur runs/finetune --out report.html
-    """
-    from deepcorrect.console import show_records
-    from deepcorrect.report import build_report
-    from deepcorrect.results import read_together
-
-    page = build_report(runs, out or runs[0] / "report.html")
-    show_records([record for run in read_together(runs) for record in run.records])
-    print(page)
-
-
-@app.command()
-def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Finished run folders.", show_default=False)],
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            help="Network that all others are compared with. Default: up to six all with each other, more with the first "
-            "that is no baseline.",
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the page of report here.")] = None,
-    as_json: o.Json = False,
-) -> None:
-    """Which is better, and is it chance: the networks of some runs, with intervals and paired tests.
-
-    Example: deepcorrect compare runs/fix runs/finetune --against finetune-3
-    """
-    from deepcorrect.comparison import compare_records
-    from deepcorrect.console import show_comparisons, show_records
-    from deepcorrect.report import build_report
-    from deepcorrect.results import read_together
-
-    comparisons = compare_records(runs, against=against)
-    if not comparisons:
-        raise DeepcorrectError(f"{', '.join(map(str, runs))}: no two networks measured under one distortion at the same levels")
-    page = build_report(runs, out) if out else None
-    if as_json:
-        print(json.dumps({"comparisons": [comparison.model_dump(mode="json") for comparison in comparisons]}))
-        return
-    show_records([record for run in read_together(runs) for record in run.records])
-    show_comparisons(comparisons)
-    if page:
-        print(page)
-
-
-@app.command("app")
-@o.spread
-def show_app(
-    model: o.Model,
-    common: o.Common,
-    correction: Annotated[
-        list[str], typer.Option("--correction", help="As of evaluate; again for each further one.", show_default=False)
-    ],
-    distortion: Annotated[
-        str | None, typer.Option("--distortion", help="To begin with. Default: the first correction's.")
-    ] = None,
-    levels: o.Levels = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On this machine, 127.0.0.1.")] = 7860,
-) -> None:
-    """Try your own image: a local page (pip install 'deepcorrect[app]') with the network's answers, corrected or not.
-
-    Example: deepcorrect app allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data
-    """
-    from deepcorrect.app import Comparison, examples_of, require_gradio, serve
-    from deepcorrect.cli import context
-    from deepcorrect.correction import find_correction, read_header
-    from deepcorrect.distortions import ladders_for
-
-    require_gradio()
-    paths = {name: find_correction(name) for name in correction}
-    with context.open_job(model, common) as job:
-        kind, steps = context.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
-        comparison = Comparison.of_job(job, paths, context.find_resize(model, common))
-        ladders = ladders_for(job.data.ladder) | {kind.name: steps}
-        examples = examples_of(job)
-    serve(comparison, ladders, kind.name, examples, port)
-
-
-@app.command("data")
-@o.spread
-def describe_data(
-    spec: Annotated[str, typer.Argument(help=o.DATA, show_default=False)],
-    images: o.Images,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")
-    ] = False,
-    as_json: o.Json = False,
-) -> None:
-    """Check a data set and say what is in it; fetch CIFAR-100.
-
-    Example: deepcorrect data cifar100 --root data --download
-    """
-    from deepcorrect.cli.context import open_data
-    from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
-
-    if download:
-        if spec != "cifar100" or images.root is None:
-            raise DeepcorrectError("--download: only for cifar100, with --root")
-        if not is_complete(images.root):
-            download_cifar100(images.root)
-    found = open_data(spec, images)
-    described = {
-        "data": found.name,
-        "classes": len(found.classes),
-        "image_shape": found.image_shape,
-        "ladder": found.ladder,
-        "train": len(found.train),
-        "validation": len(found.validation),
-        "test": len(found.test),
-    }
-    print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))
-
-
-@app.command("convert-alexnet")
-def convert_weights(
-    file: Annotated[Path, typer.Argument(help="An .npz or .h5 file of arrays by layer.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write, for --weights.")],
-    layout: Annotated[o.Layout, typer.Option("--layout", help="Whose arrays: Caffe's, or Keras' on Theano or TensorFlow.")],
-) -> None:
-    """Bring AlexNet's published weights into the form that ``alexnet`` takes.
-
-    Example: deepcorrect convert-alexnet alexnet_weights.h5 --layout theano --out alexnet.safetensors
-    """
-    from deepcorrect.files import write_tensors
-    from deepcorrect.models.alexnet_weights import convert_alexnet, read_arrays
-
-    arrays = read_arrays(file)
-    try:
-        state = convert_alexnet(arrays, layout.value)
-    except DeepcorrectError as error:
-        raise DeepcorrectError(f"{file}: {error}") from None
-    write_tensors(out, state)
-    print(out)
