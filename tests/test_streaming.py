@@ -88,6 +88,17 @@ def test_an_image_that_cannot_be_decoded_is_named(folder: Path, workers: int, mo
         list(data.test.read(groups))
 
 
+def test_a_group_comes_from_a_worker_by_one_open_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(folder, monkeypatch, held=False, workers=1)
+    assert isinstance(data.train, StreamedSet)
+    opened = []
+    for size in (2, 40):
+        group = next(data.train.stream.decoded([torch.arange(size)] * 2))
+        assert len(group.pixels) == size
+        opened.append(len(list(Path("/dev/fd").iterdir())))
+    assert opened[1] - opened[0] < 10
+
+
 def test_what_images_are_streamed_and_how_is_in_the_fingerprint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(folder, monkeypatch, held=False).fingerprint()
     assert load(folder, monkeypatch, held=False, workers=2).fingerprint() == first

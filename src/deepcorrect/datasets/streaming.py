@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from deepcorrect.datasets.images import Images, ImageSet
 from deepcorrect.errors import DeepcorrectError
 
 READ_AT_ONCE = 64
+
+
+class Decoded(NamedTuple):
+    """Images (B, C, H, W) uint8, and why those that cannot be had are not there, by their place."""
+
+    pixels: Tensor
+    bad: dict[int, DeepcorrectError]
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,28 @@ class Stream:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, position: int) -> Tensor | DeepcorrectError:
-        """One image, (C, H, W) uint8, or why it cannot be had: what a worker raises would lose its one line."""
-        item = _plain(self.items[position])
+    def __getitems__(self, positions: Sequence[int]) -> Decoded:
+        """Some images in one tensor: a worker hands it over as one piece of shared memory, and one open file.
+
+        Errors are handed over too: what a worker raises would lose its one line.
+        """
+        channels, height, width = self.image_shape
+        pixels = np.zeros((len(positions), height, width, channels), np.uint8)
+        bad = {}
+        for place, position in enumerate(positions):
+            try:
+                pixels[place] = self._decode(_plain(self.items[position]))
+            except DeepcorrectError as error:
+                bad[place] = error
+        return Decoded(torch.from_numpy(pixels).permute(0, 3, 1, 2), bad)
+
+    def _decode(self, item: str | int) -> np.ndarray:
         name = f"{self.source}{item}"
-        try:
-            pixels = torch.from_numpy(decode(name, partial(self.open, item), self.resize, self.grey).copy()).permute(2, 0, 1)
-        except DeepcorrectError as error:
-            return error
-        if pixels.shape != self.image_shape:
-            (_, height, width), (_, wanted, wide) = pixels.shape, self.image_shape
-            return DeepcorrectError(
+        pixels = decode(name, partial(self.open, item), self.resize, self.grey)
+        channels, wanted, wide = self.image_shape
+        if pixels.shape != (wanted, wide, channels):
+            height, width, _ = pixels.shape
+            raise DeepcorrectError(
                 f"{name}: {width}x{height} pixels, others {wide}x{wanted}; give --size to bring all to one size"
             )
         return pixels
@@ -88,11 +106,20 @@ class Stream:
         """The images at some positions."""
         return replace(self, items=self.items[positions.numpy()])
 
-    def decoded(self, groups: Sequence[Tensor]) -> Iterator[list[Tensor | DeepcorrectError]]:
-        """Group after group of images, each or why it cannot be had."""
+    def decoded(self, groups: Sequence[Tensor], *, ahead: int = 0) -> Iterator[Decoded]:
+        """Group after group of images; workers are at least ``ahead`` groups before the reader."""
         positions = [group.tolist() for group in groups]
         workers = min(self.workers, len(positions)) if len(positions) > 1 else 0
-        return iter(DataLoader(self, batch_sampler=positions, num_workers=workers, collate_fn=list))  # type: ignore[arg-type]
+        prefetch = max(2, 1 + ahead // workers) if workers else None
+        return iter(
+            DataLoader(
+                self,  # type: ignore[arg-type]
+                batch_sampler=positions,
+                num_workers=workers,
+                collate_fn=_as_they_are,
+                prefetch_factor=prefetch,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -115,21 +142,24 @@ class StreamedSet(Images):
     def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
         """Group after group of images at the given positions, (B, C, H, W) uint8.
 
+        The workers share each group in pieces, so that it is there soon, and have the next one in hand meanwhile.
+
         Raises:
             DeepcorrectError: an image cannot be decoded.
         """
-        for images in self.stream.decoded(groups):
-            yield torch.stack([_sound(image) for image in images])
+        pieces = [group.tensor_split(max(1, -(-len(group) // READ_AT_ONCE))) for group in groups]
+        decoded = self.stream.decoded([piece for parts in pieces for piece in parts], ahead=max(map(len, pieces), default=0))
+        for parts in pieces:
+            yield torch.cat([_sound(next(decoded)) for _ in parts])
 
     def without_bad(self, warn: Callable[[str], None]) -> StreamedSet:
         """Decode every image once, and leave out those that cannot be had; ``warn`` is told why. Indices count anew."""
         good = torch.ones(len(self), dtype=torch.bool)
         groups = _in_order(len(self))
-        for group, images in zip(groups, self.stream.decoded(groups), strict=True):
-            for position, image in zip(group.tolist(), images, strict=True):
-                if isinstance(image, DeepcorrectError):
-                    good[position] = False
-                    warn(f"skipped: {image}")
+        for group, decoded in zip(groups, self.stream.decoded(groups), strict=True):
+            for place, error in decoded.bad.items():
+                good[group[place]] = False
+                warn(f"skipped: {error}")
         return replace(self.take(good.nonzero()[:, 0]), indices=torch.arange(int(good.sum())))
 
     def held(self) -> ImageSet:
@@ -153,10 +183,14 @@ def _plain(item: Any) -> str | int:
     return os.fsdecode(item) if isinstance(item, bytes) else int(item)
 
 
-def _sound(image: Tensor | DeepcorrectError) -> Tensor:
-    if isinstance(image, DeepcorrectError):
-        raise DeepcorrectError(f"{image}; repair or remove it, or go on without it with --skip-bad")
-    return image
+def _sound(decoded: Decoded) -> Tensor:
+    for error in decoded.bad.values():
+        raise DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad")
+    return decoded.pixels
+
+
+def _as_they_are(decoded: Any) -> Any:
+    return decoded
 
 
 def _in_order(count: int) -> Sequence[Tensor]:
