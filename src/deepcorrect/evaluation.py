@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepcorrect.answers import Answers
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
-from deepcorrect.loading import batches
+from deepcorrect.loading import Batch, batches
 from deepcorrect.parallel import Processes
 from deepcorrect.runtime import Precision, autocast
 
@@ -75,16 +75,13 @@ def top_classes(
     starts = processes.mine(range(0, len(images), batch_size))
     mine = torch.tensor([place for start in starts for place in range(start, min(start + batch_size, len(images)))])
     found = torch.zeros(len(levels), len(images), count, dtype=torch.int64)
-    for start, batch in zip(starts, batches(images.take(mine.long()), batch_size, device), strict=True):
-        for place, level in enumerate(levels):
-            distorted = distortion.at(batch.images, level, batch.indices, seed)
-            with autocast(device, precision):
-                logits = model(distorted.contiguous(memory_format=torch.channels_last))
-            tops = logits.float().topk(min(count, logits.shape[1]), dim=1).indices
+    read = batches(images.take(mine.long()), batch_size, device)
+    for start in starts:
+        for place, tops in enumerate(_answers(model, next(read), distortion, levels, count, seed, precision)):
             found[place, start : start + len(tops), : tops.shape[1]] = tops.cpu()
             found[place, start : start + len(tops), tops.shape[1] :] = -1
             if progress is not None:
-                progress(len(batch.labels) * processes.count)
+                progress(len(tops) * processes.count)
     return processes.total(found)
 
 
@@ -140,3 +137,20 @@ def evaluate(
         distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images),
         Answers(torch.stack(answers), labels),
     )  # fmt: skip
+
+
+def _answers(
+    model: nn.Module,
+    batch: Batch,
+    distortion: Distortion,
+    levels: Sequence[float],
+    count: int,
+    seed: int,
+    precision: Precision,
+) -> Iterator[Tensor]:
+    """The most likely classes of a batch at each level, which alone holds the batch: it is gone before the next is there."""
+    for level in levels:
+        distorted = distortion.at(batch.images, level, batch.indices, seed)
+        with autocast(batch.images.device, precision):
+            logits = model(distorted.contiguous(memory_format=torch.channels_last))
+        yield logits.float().topk(min(count, logits.shape[1]), dim=1).indices

@@ -40,10 +40,11 @@ def as_float(images: Tensor) -> Tensor:
 
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[Batch]:
-    """The images in order, ``size`` at a time."""
+    """The images in order, ``size`` at a time; nothing is kept of one batch while the next is made."""
     groups = [torch.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
-    for group, pixels in zip(groups, images.read(groups), strict=True):
-        yield Batch(as_float(pixels.to(device)), images.labels[group].to(device), images.indices[group].to(device))
+    read = images.read(groups)
+    for group in groups:
+        yield Batch(as_float(next(read).to(device)), images.labels[group].to(device), images.indices[group].to(device))
 
 
 def distort_share(
