@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from benchmarks import training
+from benchmarks import streaming, training
 
 
 def test_training_is_timed_for_three_networks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,3 +15,19 @@ def test_training_is_timed_for_three_networks(capsys: pytest.CaptureFixture[str]
     for name in ("baseline", "deepcorr-3", "deepcorr-3, naive"):
         assert figures[name]["images_per_second"] > 0
         assert 0 < figures[name]["augmentation_and_distortion"] < 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
+def test_streaming_is_timed_and_its_memory_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--photographs", "3", "--decode", "70", "--sweep", "2", "--images", "70"]
+    streaming.main([*sizes, "--models", "alexnet", "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    for workers in (0, 1, 2):
+        for way in ("streamed", "naive"):
+            assert figures[f"decoding, {workers} workers"][way]["by_the_clock"] > 0
+    network = figures["alexnet"]
+    assert network["decoding_over_network"] > 0
+    assert all(network[f"sweep, threads {cores}, workers {cores}"]["speed_kept"] > 0 for cores in (1, 2))
+    for way in ("streamed", "naive"):
+        assert 0 < figures[f"memory, {way}"]["first"] <= figures[f"memory, {way}"]["most"]
+    assert figures["memory, all held"] == round(70 * 3 * 227 * 227 / 1e6)
