@@ -30,7 +30,7 @@ def command_line(command: str, parameters: Iterable[inspect.Parameter], given: M
         if isinstance(info, ArgumentInfo):
             words.append(str(value))
         elif value != parameter.default:
-            name = next(iter(info.param_decls or ()), f"--{parameter.name.replace('_', '-')}")
+            name = str(info.default)  # where typer keeps the first name that an annotation gives
             options += [name] if value is True else [name, str(value.value if isinstance(value, Enum) else value)]
     return shlex.join(words + options)
 
