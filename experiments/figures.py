@@ -76,8 +76,12 @@ def _draw(path: Path, panels: Sequence[Callable[[Axes], bool]]) -> None:
     for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
         drawn.append(panel(axes))
         axes.set_visible(drawn[-1])
-    if not any(drawn):
-        return
+    if any(drawn):
+        write_svg(figure, path)
+
+
+def write_svg(figure: Figure, path: Path) -> None:
+    """Write a figure so that the same figure gives the same file."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(text, format="svg", metadata={"Date": None})
