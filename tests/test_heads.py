@@ -46,11 +46,12 @@ def test_features_are_what_arrives_at_the_layer(digits: Dataset) -> None:
         assert torch.allclose(found, model[:3](as_float(images.images)), atol=1e-6)
 
 
-def test_a_head_answers_as_the_regression_that_it_comes_from() -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_answers_as_the_regression_that_it_comes_from(classes: int) -> None:
     torch.manual_seed(0)
-    labels = torch.arange(300) % 3
+    labels = torch.arange(300) % classes
     inputs = torch.randn(300, 20) * torch.linspace(0.1, 9, 20) + labels[:, None] * 0.4 + 5
-    head = nn.Linear(20, 3)
+    head = nn.Linear(20, classes)
     accuracy = fit_head(inputs[:200], labels[:200], inputs[200:], labels[200:], head)
     assert accuracy > 0.5
     mean, spread = inputs[:200].mean(0), inputs[:200].std(0)

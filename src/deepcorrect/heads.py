@@ -96,8 +96,10 @@ def fit_head(train: Tensor, train_labels: Tensor, validation: Tensor, validation
         accuracy = float(model.score(((validation - mean) / spread).numpy(), validation_labels.numpy()))
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model)
-    weight = torch.from_numpy(kept.coef_).float() / spread
+    weight, bias = torch.from_numpy(kept.coef_).float() / spread, torch.from_numpy(kept.intercept_).float()
+    if len(weight) == 1:  # of two classes, scikit-learn has the difference alone
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     with torch.no_grad():
         head.weight.copy_(weight)
-        head.bias.copy_(torch.from_numpy(kept.intercept_).float() - weight @ mean)
+        head.bias.copy_(bias - weight @ mean)
     return best
