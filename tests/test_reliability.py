@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,8 @@ def test_scores_errors_and_the_images_that_a_cut_takes() -> None:
     error = (0.24 / 99) ** 0.5
     assert found.errors["a"] == pytest.approx((error, error))
     assert found.images_to_separate("a", 1) == pytest.approx(100 * (2 * 2**0.5 * error / 0.2) ** 2)
+    equal = replace(found, scores={"a": (0.1 + 0.2, 0.3)})
+    assert equal.images_to_separate("a", 1) == math.inf
 
 
 def test_equal_gains_are_told_apart_by_the_margin() -> None:

@@ -77,7 +77,7 @@ class Ranking:
         last, next_ = order[count - 1], order[count]
         gap = self.scores[layer][last] - self.scores[layer][next_]
         error = math.hypot(self.errors[layer][last], self.errors[layer][next_])
-        return self.images * (2 * error / gap) ** 2 if gap > 0 else math.inf
+        return self.images * (2 * error / gap) ** 2 if gap > 1e-9 else math.inf  # less is rounding of equal means
 
     def as_json(self) -> dict[str, object]:
         """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
