@@ -198,7 +198,7 @@ def require_bare(model: nn.Module) -> None:
         raise DeepcorrectError("the network already has a correction; detach it first")
 
 
-def load_correction(path: Path, model: nn.Module, example: Tensor) -> Correction:
+def load_correction(path: Path | str, model: nn.Module, example: Tensor) -> Correction:
     """Attach a saved correction to the network that it was trained for.
 
     Raises:
@@ -245,7 +245,7 @@ def find_correction(spec: str) -> Path:
     return path
 
 
-def read_header(path: Path) -> Plan:
+def read_header(path: Path | str) -> Plan:
     """The plan of a saved correction.
 
     Raises:
@@ -257,8 +257,8 @@ def read_header(path: Path) -> Plan:
         raise DeepcorrectError(f"{path}: its plan is unsound ({error.error_count()} fields are wrong)") from None
 
 
-def _header(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+def _header(path: Path | str) -> dict[str, Any]:
+    if not Path(path).is_file():
         raise DeepcorrectError(f"{path}: no such correction file")
     try:
         with safe_open(path, "pt") as file:
