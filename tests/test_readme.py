@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-
-from deepcorrect import get_distortion
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -28,10 +25,3 @@ def test_five_lines_of_python(baseline: Path, tmp_path: Path, monkeypatch: pytes
     assert len([line for line in code.splitlines() if line]) == 6  # the import, and five
     assert (tmp_path / "blur.safetensors").is_file()
     assert [record.name for record in names["records"]] == ["baseline", "deepcorr-3"]
-
-
-def test_a_distortion_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "fog.py").write_text(block("# fog.py"))
-    fog = get_distortion(f"{tmp_path / 'fog.py'}:fog")
-    assert fog.levels("cifar") == (0.2, 0.4, 0.6)
-    assert torch.allclose(fog.at(torch.zeros(1, 3, 2, 2), 0.2, torch.tensor([0]), seed=0), torch.tensor(0.2))
