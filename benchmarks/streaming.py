@@ -34,7 +34,7 @@ from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Images
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.distortions import get_distortion
-from deepcorrect.evaluation import EVALUATION_BATCH, evaluate
+from deepcorrect.evaluation import evaluate
 from deepcorrect.loading import as_float, batches
 from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.runtime import Precision, autocast, describe_machine, keep_memory, resolve_precision
@@ -81,8 +81,8 @@ class Naive(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255), label
 
     def loader(self, workers: int) -> DataLoader[tuple[Tensor, int]]:
-        """In order, in batches as large as an evaluation's."""
-        return DataLoader(self, batch_size=EVALUATION_BATCH, num_workers=workers)
+        """In order, in batches."""
+        return DataLoader(self, batch_size=BATCH, num_workers=workers)
 
 
 def rates(count: int, steps: Iterable[object]) -> dict[str, float]:
@@ -96,7 +96,7 @@ def rates(count: int, steps: Iterable[object]) -> dict[str, float]:
 
 def in_batches(images: StreamedSet) -> Iterator[Tensor]:
     """As an evaluation reads them."""
-    return images.read(torch.arange(len(images)).split(EVALUATION_BATCH))  # type: ignore[no-untyped-call]
+    return images.read(torch.arange(len(images)).split(BATCH))  # type: ignore[no-untyped-call]
 
 
 def decoding_figures(files: Sequence[str], resize: Resize, workers: int) -> dict[str, object]:

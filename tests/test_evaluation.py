@@ -8,7 +8,7 @@ from torch import nn
 
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions import get_distortion
-from deepcorrect.evaluation import evaluate
+from deepcorrect.evaluation import evaluate, fitting_batch
 from deepcorrect.loading import as_float
 from tests.conftest import labelled_by, make_toy, random_images
 
@@ -64,3 +64,11 @@ def test_balanced_subsets_are_seeded_and_even() -> None:
     assert not torch.equal(drawn.indices, images.balanced(22, seed=2).indices)
     assert len(set(drawn.indices.tolist())) == 22
     assert torch.equal(drawn.labels, images.labels[drawn.indices])
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 500), (32, 500), (224, 49), (4000, 1)])
+def test_larger_images_are_passed_through_fewer_at_once(side: int, expected: int) -> None:
+    images = ImageSet(
+        torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(600, 3, side, side), torch.zeros(600), torch.arange(600)
+    )
+    assert fitting_batch(images) == expected

@@ -16,7 +16,9 @@ from deepcorrect.parallel import Processes
 from deepcorrect.runtime import Precision, autocast
 
 Progress = Callable[[int], None]
-EVALUATION_BATCH = 500
+LARGEST_BATCH = 500
+PIXELS_A_BATCH = 2_500_000
+"""Bound the memory of a pass: 500 images of 32 x 32, 38 of 256 x 256."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Evaluation:
         return sum(self.top5) / len(self.top5)
 
 
+def fitting_batch(images: Images) -> int:
+    """How many of these images are passed through at once: fewer of larger ones."""
+    height, width = images.shape[-2:]
+    return max(1, min(LARGEST_BATCH, PIXELS_A_BATCH // (height * width)))
+
+
 @torch.inference_mode()
 def top_classes(
     model: nn.Module,
@@ -63,15 +71,17 @@ def top_classes(
     seed: int = 0,
     device: torch.device | None = None,
     precision: Precision = "fp32",
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
     processes: Processes | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """The most likely classes of every image at each level, (levels, N, count), most likely first, each image read once.
 
-    Where there are fewer classes, -1 stands for the rest. The model must be in eval mode.
+    Where there are fewer classes, -1 stands for the rest. The model must be in eval mode. ``batch_size`` changes nothing but
+    the memory that a pass takes.
     """
     device, processes = device or torch.device("cpu"), processes or Processes()
+    batch_size = batch_size or fitting_batch(images)
     starts = processes.mine(range(0, len(images), batch_size))
     mine = torch.tensor([place for start in starts for place in range(start, min(start + batch_size, len(images)))])
     found = torch.zeros(len(levels), len(images), count, dtype=torch.int64)
@@ -95,7 +105,7 @@ def evaluate(
     seed: int = 0,
     device: torch.device | None = None,
     precision: Precision = "fp32",
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
     processes: Processes | None = None,
     progress: Progress | None = None,
     tell: Callable[[float, float], None] = lambda level, top1: None,

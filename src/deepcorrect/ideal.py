@@ -16,7 +16,7 @@ from torch import nn
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.evaluation import EVALUATION_BATCH
+from deepcorrect.evaluation import fitting_batch
 from deepcorrect.files import read_json
 from deepcorrect.graph import capture
 from deepcorrect.job import Job
@@ -110,7 +110,7 @@ def evaluate_ideal(
     seed: int = 0,
     device: torch.device | None = None,
     precision: Precision = "fp32",
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
 ) -> list[tuple[float, ...]]:
     """Top-1 accuracy at every level with each choice of the layer's filters ideally corrected.
@@ -132,7 +132,7 @@ def evaluate_ideal(
         swap = make_swap(model, capture(model, example.clone()), layer, example.shape[1:])
     hits = torch.zeros(len(choices), len(levels), dtype=torch.int64)
     for place, level in enumerate(levels):
-        for batch in batches(images, batch_size, device):
+        for batch in batches(images, batch_size or fitting_batch(images), device):
             distorted = distortion.at(batch.images, level, batch.indices, seed)
             distorted = distorted.contiguous(memory_format=torch.channels_last)
             with autocast(device, precision):
