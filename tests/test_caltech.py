@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from experiments.caltech import page as study
 from PIL import Image
 
 from deepcorrect.datasets.decoding import decode
+from deepcorrect.files import read_json
 from deepcorrect.loading import as_float
 from deepcorrect.models import find_preprocessing, load_model
 
@@ -38,3 +40,14 @@ def test_it_knows_the_classes_that_imagenet_has_too(caltech: Path) -> None:
         answers = model(as_float(torch.stack(pixels).permute(0, 3, 1, 2))).argmax(1)
         right += [int(answer) == output for answer in answers]
     assert sum(right) >= 0.85 * len(right)
+
+
+def test_the_page_shows_the_saved_results() -> None:
+    assert study.PAGE.read_text() == study.page()
+    records = read_json(study.RESULTS / "noise.json")["records"]
+    (line,) = [
+        line for line in study.page().splitlines() if line.startswith("| deepcorr-6 | " + f"{records[1]['top1'][0]:.4f}")
+    ]
+    clean, *distorted = records[0]["top1"]
+    regained = (sum(records[1]["top1"][1:]) - sum(distorted)) / (6 * clean - sum(distorted))
+    assert f"| {regained:.0%} |" in line

@@ -36,6 +36,7 @@ PAGES = (
     "how-to/own-distortion",
     "how-to/own-data",
     "how-to/reading-the-report",
+    "how-to/try-an-image",
     "how-to/many-gpus",
     "reference/command-line",
     "reference/python",

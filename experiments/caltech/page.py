@@ -12,6 +12,7 @@ from typing import Any
 from deepcorrect.files import read_json, write_json, write_text
 from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, Results
+from deepcorrect.transfer import CLEAN, read_transfer
 from experiments.markdown import titled
 
 HERE = Path(__file__).parent
@@ -19,6 +20,7 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / "results" / "caltech"
 PAGE = ROOT / "docs" / "caltech.md"
 DISTORTIONS = ("blur", "noise")
+NETWORKS = {"EfficientNet-Lite0": "transfer-efficientnet.json", "AllCNN of CIFAR-100": "transfer-allcnn.json"}
 BLOCKS_WITH_SKIP = (2, 4, 6, 7, 9, 10, 12, 13, 14)
 """Of EfficientNet-Lite0's sixteen; around the others there is no way past."""
 
@@ -28,9 +30,11 @@ def take_over(runs: Path) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
         results = folder / "results.json"
-        if not results.is_file():
+        if (folder / "transfer.json").is_file():
+            shutil.copyfile(folder / "transfer.json", RESULTS / f"{folder.name}.json")
+        elif not results.is_file():
             continue
-        if (folder / "ranking.json").is_file() and read_json(results)["command"] == "rank":
+        elif (folder / "ranking.json").is_file() and read_json(results)["command"] == "rank":
             ranking = Ranking.load(folder / "ranking.json")
             sums = {layer: sum(scores) for layer, scores in ranking.scores.items()}
             found = {"score": ranking.score, "method": ranking.method, "images": ranking.images, "sums": sums}
@@ -39,12 +43,11 @@ def take_over(runs: Path) -> None:
             shutil.copyfile(results, RESULTS / f"{folder.name}.json")
 
 
-def write_page() -> Path:
-    """Write the page from what is in ``results/caltech``."""
+def page() -> str:
+    """The whole page, from what is in ``results/caltech``."""
     head = (HERE / "page_head.md").read_text().rstrip()
-    parts = [head, _damage(), *map(_accuracies, DISTORTIONS), _origins()]
-    write_text(PAGE, "\n\n".join(part for part in parts if part) + "\n")
-    return PAGE
+    parts = [head, _damage(), *map(_accuracies, DISTORTIONS), _transfer(), _origins()]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _damage() -> str:
@@ -78,6 +81,29 @@ def _accuracies(distortion: str) -> str:
     return titled(f"Corrected for {distortion}", [*headings, "Trained parameters", "MACs (M)"], rows)
 
 
+def _transfer() -> str:
+    """Tables 13 to 15 for Caltech-101, ours and the paper's."""
+    tables = read_json(HERE.parent / "paper_tables.json")
+    paper = {number: tables[f"table{number}"] for number in (13, 14, 15)}
+    rows = []
+    for network, file in NETWORKS.items():
+        for record in read_transfer(RESULTS / file) if (RESULTS / file).exists() else ():
+            spread = "" if record.spread is None else f" ± {record.spread:.4f}"
+            seen = "clean alone" if record.distortion == CLEAN else record.distortion
+            worst = "" if len(record.levels) == 1 else f"{record.accuracy[-1]:.4f}"
+            name = "baseline" if record.name == "baseline" else "corrected"
+            rows.append([f"{network}, {name}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"])
+    if not rows:
+        return ""
+    clean = f"*{paper[13]['caltech101']:.4f}*"
+    rows.append(["*AlexNet, Baseline, paper*", "*clean alone*", clean, "", clean])
+    for number, distortion in ((14, "blur"), (15, "noise")):
+        for name, accuracy in paper[number]["rows"]["caltech101"].items():
+            rows.append([f"*AlexNet, {name}, paper*", f"*{distortion}*", "", "", f"*{accuracy:.4f}*"])
+    headings = ["Features of", "SVMs see", "Clean", "Worst level", "Mean over levels, five splits"]
+    return titled("Features for SVMs (Tables 13 to 15): mean accuracy per category", headings, rows)
+
+
 def _distorted(record: Record) -> float:
     return sum(record.top1[1:]) / (len(record.top1) - 1)
 
@@ -104,4 +130,5 @@ def _saved(name: str) -> dict[str, Any] | None:
 
 if __name__ == "__main__":
     take_over(ROOT / "runs" / "caltech")
-    print(write_page())
+    write_text(PAGE, page())
+    print(PAGE)
