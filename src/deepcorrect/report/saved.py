@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from safetensors.torch import load_file
@@ -88,9 +89,9 @@ class SavedRun:
 
     @cached_property
     def training(self) -> list[tuple[int, float]]:
-        """Batches trained on and mean validation accuracy, after each epoch."""
+        """Batches trained on and mean validation accuracy, after each epoch; runs of the first version lack the batches."""
         epochs = (self._json("metrics.json") or {}).get("epochs", [])
-        return [(epoch["steps"], sum(epoch["validation_top1"]) / len(epoch["validation_top1"])) for epoch in epochs]
+        return [(epoch["steps"], fmean(epoch["validation_top1"])) for epoch in epochs if "steps" in epoch]
 
     def concerns(self, records: Sequence[Record]) -> bool:
         """Whether it has one of these records, or ranked filters for the same levels."""
