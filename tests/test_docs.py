@@ -41,6 +41,7 @@ PAGES = (
     "reference/command-line",
     "reference/python",
     "results",
+    "caltech",
     "benchmarks",
     "architecture",
 )

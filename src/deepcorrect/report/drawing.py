@@ -69,6 +69,7 @@ class Sheet:
         for suffix in ("png", "svg"):
             with written_aside(path.with_name(f"{path.name}.{suffix}")) as partial:
                 figure.savefig(partial, format=suffix, dpi=DPI)
+            figure.set_layout_engine("none")  # as it was laid out for the first
         png = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
         drawing = Drawing(title, alternative, png, note, list(dict.fromkeys(commands)), wide=size[0] >= 8)
         self.groups.setdefault(heading, []).append(drawing)
