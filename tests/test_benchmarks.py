@@ -28,6 +28,6 @@ def test_streaming_is_timed_and_its_memory_watched(capsys: pytest.CaptureFixture
     network = figures["alexnet"]
     assert network["decoding_over_network"] > 0
     assert all(network[f"sweep, threads {cores}, workers {cores}"]["speed_kept"] > 0 for cores in (1, 2))
-    for way in ("streamed", "naive"):
+    for way in streaming.WAYS:
         assert 0 < figures[f"memory, {way}"]["first"] <= figures[f"memory, {way}"]["most"]
     assert figures["memory, all held"] == round(70 * 3 * 227 * 227 / 1e6)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from deepcorrect import datasets
-from deepcorrect.datasets import load_dataset
+from deepcorrect.datasets import load_dataset, streaming
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Dataset, ImageSet
 from deepcorrect.datasets.streaming import StreamedSet
@@ -42,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, monkeypatch: pytest.MonkeyPatch, *, held: bool, workers: int = 0) -> Dataset:
     monkeypatch.setattr(datasets, "HELD_BYTES", 10**9 if held else 0)
+    monkeypatch.setattr(streaming, "READ_AT_ONCE", 3)
     return load_dataset(f"folder:{folder}", resize=Resize(24), workers=workers)
 
 
@@ -54,6 +55,9 @@ def test_streamed_images_are_evaluated_ranked_and_trained_on_as_held_ones(
     assert isinstance(streamed.test, StreamedSet)
     assert streamed.image_shape == held.image_shape == (3, 24, 24)
     assert streamed.ladder == held.ladder
+    groups = [torch.arange(1, 5), torch.arange(0), torch.tensor([4, 2, 4])]
+    for one, other in zip(held.test.read(groups), streamed.test.read(groups), strict=True):
+        assert torch.equal(one, other)
     torch.manual_seed(0)
     model = SmallCNN(classes=3, channels=3).eval()
     found = [evaluate(model, data.test, NOISE, (20, 90), classes=3, batch_size=5) for data in (held, streamed)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,8 +151,20 @@ class StreamedSet(Images):
         """
         pieces = [group.tensor_split(max(1, -(-len(group) // READ_AT_ONCE))) for group in groups]
         decoded = self.stream.decoded([piece for parts in pieces for piece in parts], ahead=max(map(len, pieces), default=0))
-        for parts in pieces:
-            yield torch.cat([_sound(next(decoded)) for _ in parts])
+        for group, parts in zip(groups, pieces, strict=True):
+            yield self._together(len(group), islice(decoded, len(parts)))
+
+    def _together(self, count: int, pieces: Iterable[Decoded]) -> Tensor:
+        """One tensor, in a mapping of its own: on a heap that is kept, so large a block among small ones would break it up."""
+        channels, height, width = self.stream.image_shape
+        size = count * height * width * channels
+        mapped = torch.frombuffer(mmap(-1, max(1, size)), dtype=torch.uint8)[:size]
+        pixels = mapped.view(count, height, width, channels).permute(0, 3, 1, 2)
+        start = 0
+        for piece in map(_sound, pieces):
+            pixels[start : start + len(piece)] = piece
+            start += len(piece)
+        return pixels
 
     def without_bad(self, warn: Callable[[str], None]) -> StreamedSet:
         """Decode every image once, and leave out those that cannot be had; ``warn`` is told why. Indices count anew."""
