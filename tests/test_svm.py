@@ -40,12 +40,14 @@ def test_a_split_is_what_scikit_learn_says() -> None:
         for strength in STRENGTHS:
             svm = make_pipeline(StandardScaler(), LinearSVC(C=strength, dual=True, tol=TOLERANCE, random_state=seed))
             svm.fit(inputs.numpy(), answers.numpy())
-            reached = [
+            accuracies = [
                 [balanced_accuracy_score(labels[part], svm.predict(level[part].numpy())) for level in levels]
                 for part in (validation, test)
             ]
-            tried.append((strength, float(np.mean(reached[0])), reached[1]))
-        best = max(tried, key=lambda entry: entry[1])  # the first of equals
+            tried.append((strength, float(np.mean(accuracies[0])), accuracies[1]))
+        reached = [entry[1] for entry in tried]
+        fallen = next((place for place in range(1, 4) if reached[place] < max(reached[:place])), 4)
+        best = tried[reached.index(max(reached[:fallen]))]
         found = fit_split(levels, labels, parts, seed=seed)
         assert (found.seed, found.strength) == (seed, best[0])
         assert found.validation == pytest.approx(best[1])
