@@ -38,7 +38,9 @@ BLUR, NOISE = get_distortion("blur"), get_distortion("noise")
 needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
 WATCHED = """
-import sys
+import signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
 
 def watch(event, arguments):
     address = arguments[0] if event == "socket.getaddrinfo" else arguments[1] if event.startswith("socket.") else None

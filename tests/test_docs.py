@@ -143,7 +143,11 @@ def test_what_is_not_run_on_the_pages_parses() -> None:
     """Examples of the commands' help, which the reference shows, and the commands in plain text."""
     shown = [command.help.partition("Example: ")[2] for command in COMMANDS.values()]
     lines = [line for page in PAGES for language, text in blocks(page) if language == "text" for line in whole_lines(text)]
-    shown += [line.replace("...", "allcnn-cifar100") for line in lines if "deepcorrect" in line]
+    shown += [
+        line.replace("...", "allcnn-cifar100")
+        for line in lines
+        if "deepcorrect" in line.replace("deepcorrect.cli", "deepcorrect").split()
+    ]
     assert len(shown) > len(COMMANDS)
     for line in shown:
         words = line.replace("-m deepcorrect.cli", "deepcorrect").split()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -51,16 +51,18 @@ RECIPE = 'base = "paper"\nepochs = 3\npasses = 1\nbatch_size = 60\nrate = 0.05\n
 CORRECT = "--data digits --images 20 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu --no-bn --json"
 
 
-def launch_and_kill(checkpoint: Path, *command: str | Path) -> None:
+def launch_and_kill(checkpoint: Path, *given: str | Path) -> None:
     """Start two processes and kill both after the first epoch."""
-    started = subprocess.Popen(
-        [sys.executable, *map(str, (*PAIR, *command))],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    command = [sys.executable, *map(str, (*PAIR, *given))]
+    started = psutil.Popen(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )  # fmt: skip
     while not checkpoint.exists() and started.poll() is None:
         time.sleep(0.01)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    family = [started, *started.children(recursive=True)]  # torchrun's workers are sessions of their own
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family)
 
 
 def test_two_processes_train_and_evaluate_as_one_does(tmp_path: Path) -> None:
