@@ -47,7 +47,7 @@ def make():
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(48, 10),
     )
 """
-RECIPE = 'base = "paper"\nepochs = 3\npasses = 1\nbatch_size = 60\nrate = 0.05\nmilestones = []\nshift = 0.1\n'
+RECIPE = 'base = "paper"\nepochs = 2\npasses = 1\nbatch_size = 60\nrate = 0.05\nmilestones = []\nshift = 0.1\n'
 CORRECT = "--data digits --images 20 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu --no-bn --json"
 
 
