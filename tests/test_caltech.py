@@ -11,6 +11,7 @@ import torch
 from experiments.caltech import page as study
 from PIL import Image
 
+from deepcorrect.correction import load_correction
 from deepcorrect.datasets.decoding import decode
 from deepcorrect.files import read_json
 from deepcorrect.loading import as_float
@@ -51,3 +52,13 @@ def test_the_page_shows_the_saved_results() -> None:
     clean, *distorted = records[0]["top1"]
     regained = (sum(records[1]["top1"][1:]) - sum(distorted)) / (6 * clean - sum(distorted))
     assert f"| {regained:.0%} |" in line
+
+
+@pytest.mark.parametrize("distortion", ["blur", "noise"])
+def test_the_kept_corrections_fit_the_network_with_its_head(distortion: str) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    model = load_model(NETWORK.replace(":make", ":with_head"))
+    correction = load_correction(study.RESULTS / f"deepcorr-6-{distortion}.safetensors", model, torch.rand(2, 3, 256, 256))
+    assert correction.plan.distortion == distortion
+    record = read_json(study.RESULTS / f"{distortion}.json")["records"][1]
+    assert sum(parameter.numel() for parameter in correction.parameters()) == record["trainable_parameters"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from deepcorrect.datasets.decoding import Resize
+from deepcorrect.heads import replace_head
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
 PREPROCESSING = Preprocessing(Resize(256, interpolation="bicubic"), 224, (127 / 255,) * 3, (128 / 255,) * 3)
@@ -27,3 +30,15 @@ def make() -> nn.Module:
 
 
 make.preprocessing = PREPROCESSING  # type: ignore[attr-defined]
+
+
+def with_head() -> nn.Module:
+    """The same with the head for Caltech-101 that its corrections in ``results/caltech`` were trained with: logits (B, 101)."""
+    model = make()
+    weights = load_file(Path(__file__).parents[2] / "results" / "caltech" / "head.safetensors")
+    replace_head(model, "network._fc", len(weights["network._fc.bias"]))
+    model.load_state_dict(weights, strict=False)
+    return model
+
+
+with_head.preprocessing = PREPROCESSING  # type: ignore[attr-defined]
