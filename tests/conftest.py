@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,25 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Dataset, ImageSet
 from deepcorrect.loading import as_float
 from deepcorrect.models.smallcnn import SmallCNN
+
+_LIBRARY = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+
+
+def _let_torchvision_import() -> None:
+    """Its wheels are built for CUDA: beside a CPU build of torch they lack two operators, of detectors' use alone."""
+    try:
+        import_module("torchvision")
+    except ModuleNotFoundError:
+        return
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        for operator in ("nms", "qnms"):
+            _LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        import_module("torchvision")
+
+
+_let_torchvision_import()
 
 
 class Residual(nn.Module):

@@ -140,6 +140,29 @@ def test_a_corrected_layer_is_what_figure_7_says(name: str, training: bool) -> N
     assert torch.allclose(corrected(inputs), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.SiLU])
+def test_a_normalisation_that_activates_too_is_corrected_as_one_that_does_not(activation: type[nn.Module]) -> None:
+    layers = pytest.importorskip("timm.layers")
+    torch.manual_seed(0)
+    apart = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), activation(), nn.Flatten(), nn.Linear(288, 5))
+    apart(EXAMPLE)
+    joined = nn.Sequential(apart[0], layers.BatchNormAct2d(8, act_layer=activation), *list(apart)[3:])
+    joined[1].load_state_dict(apart[1].state_dict())
+    joined, apart = copy.deepcopy(joined).eval(), apart.eval()
+    before = joined(EXAMPLE)
+    assert torch.equal(before, apart(EXAMPLE))
+    plan, answers = Plan(distortion="blur", filters={"0": (1, 4)}), []
+    for network in (joined, apart):
+        correction = attach(network, plan, EXAMPLE, seed=3)
+        assert "adapters.0.norm.weight" in correction.state_dict()
+        train_a_little(network, correction)
+        answers.append(network(EXAMPLE))
+        correction.detach()
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[0], before)
+    assert torch.equal(joined(EXAMPLE), before)
+
+
 def test_gradients_of_the_merge_equal_those_of_plain_indexing() -> None:
     network = make_toy("batch-norm").double()
     layer = convolutions(find_layers(network, EXAMPLE.double()))[1]

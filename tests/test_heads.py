@@ -24,7 +24,7 @@ from tests.conftest import make_toy
 CPU = torch.device("cpu")
 NETWORK = """
 from torch import nn
-from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.decoding import CentreCrop, Resize
 from deepcorrect.models.preprocessing import Preprocessing
 
 def make():
@@ -34,7 +34,7 @@ def make():
         nn.Conv2d(1, 24, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(216, 1000)
     )
 
-make.preprocessing = Preprocessing(Resize(12), 8)
+make.preprocessing = Preprocessing(Resize(12), CentreCrop(8))
 """
 
 

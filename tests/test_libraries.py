@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from deepcorrect.correction import Plan, attach
-from deepcorrect.datasets.decoding import Resize, decode
+from deepcorrect.datasets.decoding import decode
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.layers import convolutions, find_layers
 from deepcorrect.loading import as_float
@@ -57,7 +60,7 @@ def test_a_hugging_face_network_sees_what_its_own_processor_gives_it(name: str, 
         2, 0, 1
     )[None]
     network = transformers.AutoModelForImageClassification.from_pretrained(tmp_path).eval()
-    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
     given = processor(Image.open(tmp_path / "image.png"), return_tensors="pt")["pixel_values"]
     model = load_model(spec)
     prepared = model.get_submodule("prepare")(as_float(images))
@@ -98,31 +101,82 @@ def test_a_network_without_preprocessing_or_of_no_such_name_is_refused(tmp_path:
         load_model(spec)
 
 
+class Missing:
+    """A library that no import finds."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == self.library:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 @pytest.mark.parametrize("library", ["torchvision", "timm"])
-def test_a_library_that_is_missing_is_named_with_its_remedy(library: str) -> None:
-    if find_spec(library):
-        pytest.skip(f"{library} is installed")
+def test_a_library_that_is_missing_is_named_with_its_remedy(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [Missing(library), *sys.meta_path])
     with pytest.raises(DeepcorrectError, match=f"{library}:resnet50: {library} is not installed; pip install {library}"):
         load_model(f"{library}:resnet50")
 
 
-def skip_without(library: str) -> None:
-    """One may be installed and still not import beside this torch."""
-    try:
-        import_module(library)
-    except Exception as error:
-        pytest.skip(f"{library} does not import: {error}")
+def test_a_library_that_does_not_fit_torch_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    with pytest.raises(
+        DeepcorrectError, match=r"timm does not import beside this torch: operator .* install both from one index"
+    ):
+        load_model("timm:resnet18")
 
 
-def test_torchvision_s_preprocessing_is_its_own() -> None:
-    skip_without("torchvision")
-    expected = find_preprocessing("torchvision:resnet50")
+def fetched(spec: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[Image.Image], Tensor], nn.Module]:
+    """What the library itself does with an image, and its network, whose random weights it will then fetch."""
+    name, _, network = spec.partition(":")
+    library = pytest.importorskip(name)
+    torch.manual_seed(0)
+    if name == "torchvision":
+        found, weights = library.models.get_model(network), library.models.get_model_weights(network).DEFAULT
+        monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: found.state_dict())
+        return weights.transforms(), found.eval()
+    found, config = library.create_model(network), library.get_pretrained_cfg(network)
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: found.state_dict())
+    settings = library.data.resolve_data_config(pretrained_cfg=config.to_dict())
+    return library.data.create_transform(**settings, is_training=False), found.eval()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "torchvision:shufflenet_v2_x0_5",
+        "torchvision:efficientnet_b1",
+        "timm:lcnet_050.ra2_in1k",
+        "timm:vit_tiny_r_s16_p8_224.augreg_in21k_ft_in1k",
+    ],
+)
+@torch.no_grad()
+def test_a_library_s_network_sees_what_its_own_transform_gives_it(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transform, network = fetched(spec, monkeypatch)
+    pixels = np.random.RandomState(0).randint(0, 256, (90, 130, 3)).astype(np.uint8)
+    image = Image.fromarray(pixels).resize((520, 361))
+    image.save(tmp_path / "image.png")
+    expected, model = find_preprocessing(spec), load_model(spec)
     assert expected is not None
-    assert (expected.resize, expected.crop) == (Resize(232), 224)
+    resized = decode("image", partial(Image.open, tmp_path / "image.png"), expected.resize, grey=False)
+    images = as_float(torch.tensor(resized).permute(2, 0, 1)[None])
+    given = transform(image)[None]
+    assert torch.allclose(model.get_submodule("prepare")(images), given, atol=1e-5)
+    assert torch.allclose(model(images), network(given), atol=1e-3)
 
 
-def test_timm_s_preprocessing_is_its_own() -> None:
-    skip_without("timm")
-    expected = find_preprocessing("timm:resnet50.a1_in1k")
-    assert expected is not None
-    assert (expected.resize, expected.crop) == (Resize(235, interpolation="bicubic"), 224)
+@pytest.mark.parametrize("crop_pct", [0.9, 1.15])
+def test_a_network_whose_images_are_padded_is_refused(crop_pct: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = pytest.importorskip("timm")
+    config = replace(timm.get_pretrained_cfg("resnet18.a1_in1k"), crop_pct=crop_pct)
+    monkeypatch.setattr("timm.get_pretrained_cfg", lambda name: config)
+    refused = pytest.raises(DeepcorrectError, match=r"its crop_pct, 1.15, pads images") if crop_pct > 1 else nullcontext()
+    with refused:
+        assert find_preprocessing("timm:resnet18.a1_in1k") is not None

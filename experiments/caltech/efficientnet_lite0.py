@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.decoding import CentreCrop, Resize
 from deepcorrect.heads import replace_head
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
-PREPROCESSING = Preprocessing(Resize(256, interpolation="bicubic"), 224, (127 / 255,) * 3, (128 / 255,) * 3)
+PREPROCESSING = Preprocessing(Resize(256, interpolation="bicubic"), CentreCrop(224), (127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def make() -> nn.Module:

@@ -28,6 +28,7 @@ from deepcorrect.corrected import Adapter, CorrectedConv2d, Retrained
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_tensors
 from deepcorrect.layers import Layer, convolutions, find_layers, named
+from deepcorrect.normalization import parted
 from deepcorrect.seeding import Use, generator
 from deepcorrect.shipped import shipped_correction, shipped_names
 from deepcorrect.units import unit_shape
@@ -81,15 +82,17 @@ class Correction(nn.Module):
 
     def _correct(self, layer: Layer, filters: Sequence[int], position: int, seed: int, identity: bool) -> None:
         assert isinstance(layer.module, nn.Conv2d)
-        norm = self._host.get_submodule(layer.norm) if layer.norm else None
-        assert norm is None or isinstance(norm, nn.BatchNorm2d)
+        norm = None
+        if layer.norm:
+            whole = self._host.get_submodule(layer.norm)
+            assert isinstance(whole, nn.BatchNorm2d)
+            norm, rest = parted(whole)
+            self._put(whole, rest)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
         corrected = CorrectedConv2d(layer.module, norm, filters, shape)
         corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position), identity=identity)
         corrected.to(layer.module.weight.device)
         self._put(layer.module, corrected)
-        if norm is not None:
-            self._put(norm, nn.Identity())
         self.adapters[_escape(layer.name)] = corrected.adapter
         self._switches.append(corrected)
 

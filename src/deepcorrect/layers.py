@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.normalization import is_batch_norm
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     for module in names:
         if isinstance(module, nn.Conv2d | nn.Linear):
             handles.append(module.register_forward_hook(note_output))
-        elif isinstance(module, nn.BatchNorm2d) and type(module).forward is nn.BatchNorm2d.forward:
+        elif is_batch_norm(module):
             handles.append(module.register_forward_pre_hook(note_norm))
     training = model.training
     try:

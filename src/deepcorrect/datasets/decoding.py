@@ -15,6 +15,24 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 @dataclass(frozen=True)
+class CentreCrop:
+    """The middle of an image.
+
+    Attributes:
+        size: pixels a side.
+        nearest: where the middle is between two pixels, whether it is rounded to the even one as torchvision does, or down.
+    """
+
+    size: int
+    nearest: bool = False
+
+    def start(self, side: int) -> int:
+        """Where it begins in so many pixels; 0 where there are too few."""
+        gap = max(0, side - self.size)
+        return round(gap / 2) if self.nearest else gap // 2
+
+
+@dataclass(frozen=True)
 class Resize:
     """How images are brought to one size, ``size`` pixels a side.
 
@@ -22,11 +40,13 @@ class Resize:
         size: of the shorter side, after which the centre is cropped; or of both sides, if they are to be squashed.
         squash: whether they are.
         interpolation: one of Pillow's, which average over the pixels that an output pixel covers.
+        crop: what is cropped of the resized image later on, so that both crops together are this one.
     """
 
     size: int
     squash: bool = False
     interpolation: Interpolation = "bilinear"
+    crop: CentreCrop | None = None
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """The image at its size."""
@@ -36,7 +56,8 @@ class Resize:
             return image.resize((size, size), kind)
         shorter = min(image.size)
         width, height = (max(size, side * size // shorter) for side in image.size)
-        left, top = (width - size) // 2, (height - size) // 2
+        crop = self.crop or CentreCrop(size)
+        left, top = (crop.start(side) - crop.start(size) for side in (width, height))
         return image.resize((width, height), kind).crop((left, top, left + size, top + size))
 
 

@@ -11,12 +11,12 @@ from collections import OrderedDict
 
 from torch import nn
 
-from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.decoding import CentreCrop, Resize
 from deepcorrect.models.blocks import initialize
 from deepcorrect.models.preprocessing import Prepare, Preprocessing
 
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
-PREPROCESSING = Preprocessing(Resize(256, squash=True), 227, MEAN, (1 / 255,) * 3)
+PREPROCESSING = Preprocessing(Resize(256, squash=True), CentreCrop(227), MEAN, (1 / 255,) * 3)
 
 
 class AlexNet(nn.Sequential):

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
 from torch import nn
 
-from deepcorrect.datasets.decoding import Interpolation, Resize
+from deepcorrect.datasets.decoding import CentreCrop, Interpolation, Resize
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
@@ -80,7 +80,9 @@ def _import(spec: str, module: str, package: str) -> ModuleType:
         raise DeepcorrectError(f"{spec}: {package} is not installed; pip install {package}") from None
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeepcorrectError(f"{spec}: {package} does not import beside this torch: {reason}") from error
+        raise DeepcorrectError(
+            f"{spec}: {package} does not import beside this torch: {reason}; install both from one index (https://pytorch.org)"
+        ) from error
 
 
 def _torchvision_weights(spec: str, name: str) -> Any:
@@ -93,8 +95,9 @@ def _torchvision_preprocessing(spec: str, name: str) -> Preprocessing:
     weights = _torchvision_weights(spec, name)
     with _asking(spec):
         given = weights.transforms()
-        (size,), (crop,) = given.resize_size, given.crop_size
-        resize = Resize(size, interpolation=cast(Interpolation, given.interpolation.value))
+        (size,), (side,) = given.resize_size, given.crop_size
+        crop = CentreCrop(side, nearest=True)
+        resize = Resize(size, interpolation=cast(Interpolation, given.interpolation.value), crop=crop)
         return Preprocessing(resize, crop, tuple(given.mean), tuple(given.std))
 
 
@@ -118,8 +121,11 @@ def _timm_preprocessing(spec: str, name: str) -> Preprocessing:
         squash = given["crop_mode"] == "squash"
         if given["crop_mode"] == "border":
             raise DeepcorrectError(f"{spec}: its crop_mode, border, is not supported")
-        resize = Resize(math.floor(height / given["crop_pct"]), squash, cast(Interpolation, given["interpolation"]))
-        return Preprocessing(resize, height, tuple(given["mean"]), tuple(given["std"]))
+        if given["crop_pct"] > 1:
+            raise DeepcorrectError(f"{spec}: its crop_pct, {given['crop_pct']:g}, pads images, which is not supported")
+        crop = CentreCrop(height, nearest=True)
+        resize = Resize(math.floor(height / given["crop_pct"]), squash, cast(Interpolation, given["interpolation"]), crop)
+        return Preprocessing(resize, crop, tuple(given["mean"]), tuple(given["std"]))
 
 
 def _timm_network(spec: str, name: str) -> nn.Module:
@@ -146,12 +152,13 @@ def _from_processor(spec: str, given: Mapping[str, Any]) -> Preprocessing:
         if edge is None and size.get("height") != size.get("width"):
             raise DeepcorrectError(f"{spec}: it expects {size}; only square images are supported")
         if edge is not None and given.get("crop_pct") and edge < 384:
-            crop = edge
-            resize = Resize(int(edge / given["crop_pct"]), interpolation=interpolation)
+            crop = CentreCrop(edge)
+            resize = Resize(int(edge / given["crop_pct"]), interpolation=interpolation, crop=crop)
         else:
             resize = Resize(edge or size["height"], edge is None or bool(given.get("crop_pct")), interpolation)
     if given.get("do_center_crop"):
-        crop = given["crop_size"]["height"]
+        crop = CentreCrop(given["crop_size"]["height"])
+        resize = replace(resize, crop=crop) if resize else None
     if not given.get("do_normalize", True):
         return Preprocessing(resize, crop)
     return Preprocessing(resize, crop, tuple(given["image_mean"]), tuple(given["image_std"]))

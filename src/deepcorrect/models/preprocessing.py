@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.decoding import CentreCrop, Resize
 from deepcorrect.models.blocks import Normalize
 
 
@@ -21,12 +21,12 @@ class Preprocessing:
 
     Attributes:
         resize: done as images are read; None leaves them as they are.
-        crop: pixels a side of the centre that the network sees.
+        crop: the part of them that the network sees.
         mean, std: of each channel of images in [0, 1].
     """
 
     resize: Resize | None
-    crop: int | None = None
+    crop: CentreCrop | None = None
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
@@ -34,15 +34,15 @@ class Preprocessing:
 class Prepare(nn.Module):
     """Crop the centre of images (B, C, H, W) in [0, 1], where they are larger, and normalise them."""
 
-    def __init__(self, crop: int | None, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, crop: CentreCrop | None, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.crop = crop
         self.normalize = Normalize(mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.crop is not None:
-            top, left = (max(0, (size - self.crop) // 2) for size in images.shape[-2:])
-            images = images[..., top : top + self.crop, left : left + self.crop]
+            top, left = (self.crop.start(side) for side in images.shape[-2:])
+            images = images[..., top : top + self.crop.size, left : left + self.crop.size]
         prepared: Tensor = self.normalize(images)
         return prepared
 

@@ -1,4 +1,4 @@
-"""Exact gains on Hugging Face's image classifiers, built from small configurations, against swapping by hooks."""
+"""Exact gains on image classifiers of Hugging Face, torchvision and timm, small and untrained, against swapping by hooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from deepcorrect.loading import as_float
 from deepcorrect.patching import capture, patched
 from tests.conftest import labelled_by, random_images
 
-transformers = pytest.importorskip("transformers")
 NOISE = get_distortion("noise")
 LEVEL = 60.0
 
@@ -29,31 +28,47 @@ class Logits(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(images).logits
+        answer = self.network(images)
+        logits: Tensor = getattr(answer, "logits", answer)
         return logits
 
 
 def resnet() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
     shape = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 2], "layer_type": "bottleneck", "num_labels": 5}
     return transformers.ResNetForImageClassification(transformers.ResNetConfig(**shape))  # type: ignore[no-any-return]
 
 
 def regnet() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
     shape = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "groups_width": 4, "num_labels": 5}
     return transformers.RegNetForImageClassification(transformers.RegNetConfig(**shape))  # type: ignore[no-any-return]
 
 
 def mobilenet() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
     shape = {"depth_multiplier": 0.1, "min_depth": 4, "depth_divisible_by": 4, "num_labels": 5, "image_size": 32}
     return transformers.MobileNetV2ForImageClassification(transformers.MobileNetV2Config(**shape))  # type: ignore[no-any-return]
 
 
 def convnext() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
     shape = {"hidden_sizes": [8, 12], "depths": [1, 1], "num_stages": 2, "num_labels": 5, "image_size": 32}
     return transformers.ConvNextForImageClassification(transformers.ConvNextConfig(**shape))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("build", [resnet, regnet, mobilenet, convnext])
+def shuffled() -> nn.Module:
+    models = pytest.importorskip("torchvision.models")
+    return models.ShuffleNetV2([1, 2, 1], [8, 8, 12, 16, 24], num_classes=5)  # type: ignore[no-any-return]
+
+
+def activating() -> nn.Module:
+    """Its batch normalisations are timm's, which activate too."""
+    timm = pytest.importorskip("timm")
+    return timm.create_model("lcnet_035", num_classes=5)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("build", [resnet, regnet, mobilenet, convnext, shuffled, activating])
 @torch.no_grad()
 def test_gains_equal_those_of_a_hook_and_a_whole_pass(build: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
