@@ -88,7 +88,7 @@ def test_the_whole_job_and_that_a_second_call_continues(
 
 
 def test_a_killed_run_continues_to_the_same_bytes(baseline: Path, tmp_path: Path) -> None:
-    options = [*QUICK, "--epochs", "12", "--layers", "1", "--images", "10", "--distortion", "noise"]
+    options = [*QUICK, "--epochs", "6", "--layers", "1", "--images", "10", "--distortion", "noise"]
     command = [sys.executable, "-m", "deepcorrect.cli", "correct", str(baseline), *options, "--out"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     running = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -102,6 +102,13 @@ def test_a_killed_run_continues_to_the_same_bytes(baseline: Path, tmp_path: Path
     assert whole == killed
 
 
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than these small runs, and has tests of its own."""
+    monkeypatch.setattr("deepcorrect.cli.context.build_report", lambda folders, page: page.touch())
+
+
+@pytest.mark.usefixtures("no_page")
 def test_finetune_and_the_c_variant(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "finetune", baseline, "--layers", "all", "--out", tmp_path / "f", *QUICK, "--json")
     assert code == 0
@@ -214,6 +221,9 @@ def one_line(error: str) -> str:
         (["correct", "smallcnn", "--share", "half"], "--share half"),
         (["correct", "smallcnn", "--share", "0.5,0.5"], "2 shares for 3 layers"),
         (["correct", "smallcnn", "--share", "0.01"], "layer conv1 has 24 filter(s), of which this is none"),
+        (["rank", "smallcnn", "--ideal", "0.5,2"], "--ideal 2: outside (0, 1]"),
+        (["rank", "smallcnn", "--ideal", "0.01"], "--ideal 0.01: layer conv1 has 24 filter(s)"),
+        (["evaluate", "smellcnn", "--data", "folder:nowhere"], "smellcnn: unknown network"),
         (["correct", "smallcnn", "--layers", "conv7"], "unknown layer 'conv7'; the network has conv1, conv2, conv3, conv4"),
         (["correct", "smallcnn", "--layers", "9"], "--layers 9: the network has 4"),
         (["correct", "smallcnn", "--unit", "huge"], "--unit huge: unknown"),
@@ -251,6 +261,7 @@ def test_a_loss_that_is_not_finite_says_what_to_try(baseline: Path, tmp_path: Pa
     assert "try a lower --rate or --precision fp32, with another --out" in error.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_ranking_is_used_again(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranked = tmp_path / "rank"
     code, _, _ = run(capsys, "rank", baseline, "--data", "digits", "--images", "10", "--layers", "2", "--out", ranked)
@@ -269,6 +280,7 @@ def test_a_ranking_is_used_again(baseline: Path, tmp_path: Path, capsys: pytest.
     assert (tmp_path / "run" / "ranking.json").read_text() == (ranked / "ranking.json").read_text()
 
 
+@pytest.mark.usefixtures("no_page")
 def test_other_images_are_another_configuration(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in "0123":
         write_pictures(tmp_path / "data" / name, 12, (8, 8))
@@ -311,6 +323,7 @@ def test_a_hostile_or_truncated_pickle(tmp_path: Path, capsys: pytest.CaptureFix
     assert "test: not a sound CIFAR-100 file" in one_line(error)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_correction_of_another_network(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "correct", baseline, "--layers", "1", "--images", "10", "--out", tmp_path / "run", *QUICK)
     code, _, error = run(capsys, "evaluate", "smallcnn", "--correction", tmp_path / "run", "--data", "digits")

@@ -21,6 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from deepcorrect import plots
 from deepcorrect.architecture import Architecture, LayerDescription, UnitDescription
+from deepcorrect.classes import class_counts
 from deepcorrect.ideal import IdealCurves
 from deepcorrect.penultimate import Penultimate
 from deepcorrect.plots.style import RIGHT, WRONG
@@ -302,7 +303,7 @@ def test_a_unit_lists_its_convolutions(axes: Axes) -> None:
 def test_classes_are_counted_and_sorted(axes: Axes) -> None:
     first = (0.5, 0.9, None, 0.1 + 0.2, 0.6)
     second = (0.75, 0.4, 1.0, 0.3, 0.5)
-    assert plots.class_counts(first, second) == (2, 1, 1)
+    assert class_counts(first, second) == (2, 1, 1)
     plots.plot_class_differences(axes, first, second, "abcde", names=("new", "old"))
     assert cells(axes) == [pytest.approx([0.5, 0.1, 0.0, -0.25])]
     (mesh,) = [found for found in axes.collections if isinstance(found, QuadMesh)]

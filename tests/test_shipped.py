@@ -47,6 +47,8 @@ def test_a_shipped_correction_fits_its_network_and_has_the_published_count(name:
 
 @pytest.mark.parametrize("name", [*shipped_names("models"), *shipped_names("corrections")])
 def test_the_published_figure_is_measured_again(name: str, data_root: Path) -> None:
+    """Of the network and one correction on all test images, of the other corrections on a quarter."""
+    whole = name in ("allcnn-cifar100", "deepcorr-6-blur")
     data = load_dataset("cifar100", root=data_root)
     network = load_model("allcnn-cifar100").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     path = shipped_correction(name)
@@ -57,8 +59,9 @@ def test_the_published_figure_is_measured_again(name: str, data_root: Path) -> N
     record = next(r for r in reversed(published(name)) if r.distortion == distortion)
     level = record.levels[3]
     precision = resolve_precision("auto", CPU)
-    found = evaluate(network, data.test, get_distortion(distortion), (level,), classes=100, precision=precision)
-    assert found.top1 == pytest.approx((record.top1[0], record.top1[3]), abs=0.003)
+    images = data.test if whole else data.test.balanced(2500, seed=0)
+    found = evaluate(network, images, get_distortion(distortion), (level,), classes=100, precision=precision)
+    assert found.top1 == pytest.approx((record.top1[0], record.top1[3]), abs=0.003 if whole else 0.03)
 
 
 def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

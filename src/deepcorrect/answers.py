@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from deepcorrect.files import read_tensors, write_tensors
+from deepcorrect.files import add_tensors, read_tensors
 
 FILE = "answers.safetensors"
 _LABELS = "labels"
@@ -32,9 +32,7 @@ class Answers(NamedTuple):
 
 def keep_answers(folder: Path, distortion: str, network: str, answers: Answers) -> None:
     """Add a network's answers to those of a run folder."""
-    path = folder / FILE
-    known = read_tensors(path) if path.exists() else {}
-    write_tensors(path, known | {_LABELS: answers.labels.short(), _key(distortion, network): answers.top.short()})
+    add_tensors(folder / FILE, {_LABELS: answers.labels.short(), _key(distortion, network): answers.top.short()})
 
 
 def read_answers(folder: Path, distortion: str, network: str) -> Answers | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from deepcorrect.correction import Plan
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_json
 from deepcorrect.layers import Layer, convolutions
 from deepcorrect.units import unit_shape
 
@@ -39,6 +42,19 @@ class Architecture(BaseModel):
     """Layers in forward order."""
 
     layers: tuple[LayerDescription, ...]
+
+
+def read_architecture(folder: Path) -> Architecture | None:
+    """What a run folder has of it, if anything.
+
+    Raises:
+        DeepcorrectError: the file is unsound.
+    """
+    path = folder / FILE
+    try:
+        return Architecture.model_validate(read_json(path)) if path.is_file() else None
+    except ValidationError as error:
+        raise DeepcorrectError(f"{path}: not a network's layers ({error.error_count()} fields are wrong)") from None
 
 
 def describe(layers: Sequence[Layer], plan: Plan) -> Architecture:

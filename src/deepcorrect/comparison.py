@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from deepcorrect.answers import Answers, read_answers
+from deepcorrect.classes import class_counts, class_means
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.results import Record, by_ladder, read_results, read_together
 from deepcorrect.significance import bootstrap_interval, holm, mcnemar, paired_t_test
@@ -185,8 +185,15 @@ def _compare_pair(network: _Network, other: _Network) -> Pair:
         t_test=None if math.isnan(p) else p,
         by_level=tuple(one - another for one, another in zip(first.top1, second.top1, strict=True)),
         mcnemar=by_image,
-        classes=_compare_classes(first, second) if _same_images(network, other) else None,
+        classes=_classes(network, other),
     )
+
+
+def _classes(network: _Network, other: _Network) -> Classes | None:
+    if not _same_images(network, other):
+        return None
+    better, worse, equal = class_counts(class_means(network.record), class_means(other.record))
+    return Classes(better=better, worse=worse, equal=equal)
 
 
 def _same_images(network: _Network, other: _Network) -> bool:
@@ -197,19 +204,6 @@ def _same_images(network: _Network, other: _Network) -> bool:
     if network.images is not None and other.images is not None and network.images != other.images:
         return False
     return network.answers is None or other.answers is None or torch.equal(network.answers.labels, other.answers.labels)
-
-
-def _compare_classes(first: Record, second: Record) -> Classes:
-    """By the mean over levels of each class's accuracy, of the classes that have images."""
-    gains = _by_class(first) - _by_class(second)
-    better, worse = int((gains > 1e-9).sum()), int((gains < -1e-9).sum())
-    return Classes(better=better, worse=worse, equal=int(gains.isfinite().sum()) - better - worse)
-
-
-def _by_class(record: Record) -> Tensor:
-    """Mean accuracy over the levels, (classes,); NaN for a class without images."""
-    shares = [[math.nan if share is None else share for share in level] for level in record.per_class]
-    return torch.tensor(shares, dtype=torch.float64).mean(0)
 
 
 def _notes(networks: Sequence[_Network], pairs: Sequence[tuple[_Network, _Network]]) -> list[str]:

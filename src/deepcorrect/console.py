@@ -68,9 +68,14 @@ class Bars:
         errors.print(message)
 
 
+def _tables() -> Console:
+    """Standard output: as wide as the terminal, or as a table needs where there is none."""
+    return Console(width=None if Console().is_terminal else 140)
+
+
 def show_records(records: Sequence[Record]) -> None:
     """A table a distortion, like the paper's Tables 3 and 4."""
-    console = Console(width=None if Console().is_terminal else 140)
+    console = _tables()
     for shown in by_ladder(records):
         table = Table(
             title=f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)", title_justify="left"
@@ -116,7 +121,7 @@ def show_ranking(ranking: Ranking, counts: Mapping[str, int], shown: int = 6) ->
             "" if agreed is None else f"{agreed:.2f}",
             "" if math.isnan(needed) else f"{needed:,.0f}",
         )
-    Console(width=None if Console().is_terminal else 140).print(table)
+    _tables().print(table)
     print(
         "Reliability: rank correlation to be expected of a ranking on as many other images. Images for the cut: as many a\n"
         "level put two standard errors between the last filter to be corrected and the next."
@@ -135,12 +140,12 @@ def show_ideal(curves: IdealCurves) -> None:
         table.add_column(f"{share:.0%}", justify="right")
     for layer, rows in curves.top1.items():
         table.add_row(layer, *(f"{sum(row) / len(row):.4f}" for row in rows))
-    Console(width=None if Console().is_terminal else 140).print(table)
+    _tables().print(table)
 
 
 def show_comparisons(comparisons: Sequence[Comparison]) -> None:
     """Means with their intervals, differences with theirs, and the p-values of both tests."""
-    console = Console(width=None if Console().is_terminal else 140)
+    console = _tables()
     for comparison in comparisons:
         console.print(_differences(comparison))
         if any(pair.mcnemar for pair in comparison.pairs):
@@ -196,7 +201,7 @@ def _probability(p: float) -> str:
 
 def show_transfer(records: Sequence[TransferRecord]) -> None:
     """A table a distortion, like the paper's Tables 13 to 15."""
-    console = Console(width=None if Console().is_terminal else 140)
+    console = _tables()
     for (distortion, levels), shown in groupby(records, lambda record: (record.distortion, record.levels)):
         rows = list(shown)
         table = Table(

@@ -74,6 +74,11 @@ def write_tensors(
         save_file(stored, partial, metadata=metadata)
 
 
+def add_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write more tensors, or others of the same names, into a safetensors file that need not be there."""
+    write_tensors(path, {**(read_tensors(path) if path.exists() else {}), **tensors})
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """A safetensors file.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from deepcorrect.datasets.images import Dataset, Images
 from deepcorrect.distortions import Distortion
-from deepcorrect.files import read_tensors, write_tensors
+from deepcorrect.files import add_tensors, read_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
 from deepcorrect.seeding import Use, generator
@@ -44,11 +44,10 @@ def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], 
         return
     images = _chosen(job.data, job.seed)
     shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
-    found = torch.stack([_at(job, images, distortion, level) for level in shown])
-    path = job.run.file(FILE)
-    known = read_tensors(path) if path.exists() else {}
+    last = job.layers[-1].name
+    found = torch.stack([_at(job, last, images, distortion, level) for level in shown])
     given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, f"network {network}": found.half()}
-    write_tensors(path, known | given)
+    add_tensors(job.run.file(FILE), given)
 
 
 def read_penultimate(folder: Path) -> Penultimate | None:
@@ -65,9 +64,9 @@ def read_penultimate(folder: Path) -> Penultimate | None:
     return Penultimate(known["levels"], known["labels"], networks)
 
 
-def _at(job: Job, images: Images, distortion: Distortion, level: float) -> Tensor:
+def _at(job: Job, layer: str, images: Images, distortion: Distortion, level: float) -> Tensor:
     return features(
-        job.model, job.layers[-1].name, images, device=job.device, precision=job.precision,
+        job.model, layer, images, device=job.device, precision=job.precision,
         prepare=lambda pixels, indices: distortion.at(pixels, level, indices, job.seed),
     )  # fmt: skip
 

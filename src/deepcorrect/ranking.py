@@ -110,17 +110,20 @@ class Ranking:
         return cls(**fields)
 
 
-def count_of_share(share: float, filters: int, layer: str) -> int:
+def count_of_share(share: float, filters: int, layer: str, option: str = "--share") -> int:
     """How many filters a share of a layer is, rounded.
+
+    Args:
+        option: that the share is from, for messages.
 
     Raises:
         DeepcorrectError: the share lies outside (0, 1], or comes to no filter at all.
     """
     if not 0 < share <= 1:
-        raise DeepcorrectError(f"--share {share:g}: outside (0, 1]; 0.5 corrects half of each layer's filters")
+        raise DeepcorrectError(f"{option} {share:g}: outside (0, 1]; 0.5 corrects half of each layer's filters")
     count = int(share * filters + 0.5)
     if count == 0:
-        raise DeepcorrectError(f"--share {share:g}: layer {layer} has {filters} filter(s), of which this is none")
+        raise DeepcorrectError(f"{option} {share:g}: layer {layer} has {filters} filter(s), of which this is none")
     return count
 
 

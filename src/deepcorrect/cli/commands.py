@@ -66,7 +66,7 @@ def rank(
         shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
         settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
         del settings["memory"]  # decides no result
-        measured = context.read_shares("--ideal", ideal) if ideal else ()
+        measured = context.ideal_shares(ideal, chosen) if ideal else ()
         settings |= {"ideal": measured} if ideal else {}
         context.open_run(job, out, "rank", settings)
         ranking = rank_job(job, kind, steps, chosen, options, shares)

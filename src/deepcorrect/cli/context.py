@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Silent
 from deepcorrect.rank import RankingOptions
-from deepcorrect.ranking import Ranking
+from deepcorrect.ranking import Ranking, count_of_share
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
@@ -42,7 +43,7 @@ def open_job(model: str, common: Common, *, new_head: bool = False, classifies: 
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
-    data = open_data(common.data, common, find_resize(model, common))
+    data = open_data(common.data, common, find_resize(common, model))
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
@@ -57,21 +58,19 @@ def open_job(model: str, common: Common, *, new_head: bool = False, classifies: 
             raise
 
 
-def find_resize(model: str, given: Images) -> Resize | None:
+def find_resize(given: Images, model: str | None = None) -> Resize | None:
     """How a folder's images are brought to one size: as the options say, or else as the network expects it."""
-    expected = find_preprocessing(model)
-    return _size_of(given) or (expected.resize if expected else None)
+    expected = find_preprocessing(model) if model else None
+    if given.size:
+        return Resize(given.size)
+    return expected.resize if expected else None
 
 
-def _size_of(given: Images) -> Resize | None:
-    return Resize(given.size) if given.size else None
-
-
-def open_data(spec: str, given: Images, resize: Resize | None = None) -> Dataset:
-    """The data that the options name, resized as they say or else by ``resize``."""
+def open_data(spec: str, given: Images, resize: Resize | None) -> Dataset:
+    """The data that the options name."""
     workers = (os.cpu_count() or 1) if given.workers is None else given.workers
     return load_dataset(
-        spec, root=given.root, resize=_size_of(given) or resize, grey=given.grey, skip_bad=given.skip_bad,
+        spec, root=given.root, resize=resize, grey=given.grey, skip_bad=given.skip_bad,
         limit=given.limit, counts=counts_of(given), workers=workers, warn=tell,
     )  # fmt: skip
 
@@ -187,6 +186,14 @@ def shares_of(given: str, layers: list[Layer]) -> tuple[float, ...]:
     if len(shares) != len(layers):
         names = ", ".join(layer.name for layer in layers)
         raise DeepcorrectError(f"--share {given}: {len(shares)} shares for {len(layers)} layers ({names})")
+    return shares
+
+
+def ideal_shares(given: str, layers: list[Layer]) -> tuple[float, ...]:
+    """The shares of ``--ideal``, each of which is a filter or more of every layer."""
+    shares = read_shares("--ideal", given)
+    for layer, share in product(layers, shares):
+        count_of_share(share, layer.filters, layer.name, "--ideal")
     return shares
 
 

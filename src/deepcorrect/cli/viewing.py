@@ -94,7 +94,7 @@ def show_app(
     paths = {name: find_correction(name) for name in correction}
     with context.open_job(model, common) as job:
         kind, steps = context.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
-        trial = Trial.of_job(job, paths, context.find_resize(model, common))
+        trial = Trial.of_job(job, paths, context.find_resize(common, model))
         ladders = ladders_for(job.data.ladder) | {kind.name: steps}
         examples = examples_of(job)
     serve(trial, ladders, kind.name, examples, port)
@@ -114,7 +114,7 @@ def describe_data(
 
     Example: deepcorrect data cifar100 --root data --download
     """
-    from deepcorrect.cli.context import open_data
+    from deepcorrect.cli.context import find_resize, open_data
     from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
     if download:
@@ -122,7 +122,7 @@ def describe_data(
             raise DeepcorrectError("--download: only for cifar100, with --root")
         if not is_complete(images.root):
             download_cifar100(images.root)
-    found = open_data(spec, images)
+    found = open_data(spec, images, find_resize(images))
     described = {
         "data": found.name,
         "classes": len(found.classes),

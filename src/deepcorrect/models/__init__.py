@@ -64,16 +64,20 @@ def load_model(
 
 
 def find_preprocessing(spec: str) -> Preprocessing | None:
-    """What the network of a spec expects of its images, if that is known, without loading it."""
+    """What the network of a spec expects of its images, if that is known, without loading it.
+
+    Raises:
+        DeepcorrectError: unknown spec.
+    """
     if spec == "alexnet":
         from deepcorrect.models.alexnet import PREPROCESSING
 
         return PREPROCESSING
     if Path(spec).is_dir():
         return find_preprocessing(_run_config(Path(spec))["model"])
-    if _is_factory(spec):
-        return getattr(_factory(spec), "preprocessing", None)
-    return library_preprocessing(spec)
+    if spec in ARCHITECTURES or spec.endswith(".pt2") or shipped_model(spec) is not None:
+        return None
+    return library_preprocessing(spec) or getattr(_factory(spec), "preprocessing", None)
 
 
 def _architecture(name: str, classes: int | None, channels: int) -> nn.Module:
@@ -91,14 +95,9 @@ def _architecture(name: str, classes: int | None, channels: int) -> nn.Module:
     return SmallCNN(channels=channels, **options)
 
 
-def _is_factory(spec: str) -> bool:
-    path, separator, _ = spec.rpartition(":")
-    return bool(separator) and path.endswith(".py")
-
-
 def _factory(spec: str) -> Callable[[], nn.Module]:
     path, _, name = spec.rpartition(":")
-    if not _is_factory(spec):
+    if not path.endswith(".py"):
         raise DeepcorrectError(
             f"{spec}: unknown network; use a shipped name (allcnn-cifar100), a run folder, torchvision:NAME, "
             f"timm:NAME, hf:NAME, file.py:factory, file.pt2, or one of {', '.join(ARCHITECTURES)}"

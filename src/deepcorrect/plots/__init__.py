@@ -4,7 +4,7 @@ Every function draws on the axes that it is given and returns them; none touches
 """
 
 from deepcorrect.plots.architecture import architecture_size, plot_architecture, plot_unit
-from deepcorrect.plots.classes import class_counts, plot_class_differences
+from deepcorrect.plots.classes import plot_class_differences
 from deepcorrect.plots.embedding import class_separation, embed, plot_embedding
 from deepcorrect.plots.ideal import plot_ideal_layers, plot_ideal_shares
 from deepcorrect.plots.kernels import plot_kernels
@@ -20,7 +20,6 @@ __all__ = [
     "DIVERGING",
     "MARKERS",
     "architecture_size",
-    "class_counts",
     "class_separation",
     "embed",
     "pareto_front",

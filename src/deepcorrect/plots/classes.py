@@ -9,21 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
+from deepcorrect.classes import class_counts, class_differences
 from deepcorrect.plots.style import DIVERGING, shortened
 
 _NAMED = 16
-
-
-def class_counts(first: Sequence[float | None], second: Sequence[float | None]) -> tuple[int, int, int]:
-    """How many classes the first network wins, loses and shares with the second.
-
-    Args:
-        first, second: accuracy on each class; None for a class without images, which does not count.
-    """
-    differences = _differences(first, second)
-    won = sum(difference > 0 for difference in differences.values())
-    lost = sum(difference < 0 for difference in differences.values())
-    return won, lost, len(differences) - won - lost
 
 
 def plot_class_differences(
@@ -44,7 +33,7 @@ def plot_class_differences(
         classes: names, written into the squares of up to 16 classes; of more, only the extremes are named.
         names: of the two networks.
     """
-    differences = _differences(first, second)
+    differences = class_differences(first, second)
     order = sorted(differences, key=lambda place: -differences[place])
     columns = math.ceil(math.sqrt(len(order)))
     grid = np.ma.array(np.zeros((math.ceil(len(order) / columns), columns)), mask=True)
@@ -71,10 +60,3 @@ def plot_class_differences(
         colour = "white" if abs(differences[place]) > 0.4 * limit else "black"
         axes.text(square % columns + 0.5, square // columns + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
     return axes
-
-
-def _differences(first: Sequence[float | None], second: Sequence[float | None]) -> dict[int, float]:
-    """By class that both have, exactly 0 where they differ by rounding alone."""
-    pairs = enumerate(zip(first, second, strict=True))
-    found = {place: a - b for place, (a, b) in pairs if a is not None and b is not None}
-    return {place: 0.0 if abs(difference) < 1e-9 else difference for place, difference in found.items()}

@@ -57,12 +57,15 @@ def _ranking(ranking: Ranking, runs: Sequence[SavedRun], sheet: Sheet) -> None:
 
 def _trust(ranking: Ranking, counts: Mapping[str, int]) -> str:
     """How far a ranking is to be trusted, where that was measured."""
-    reliable = [f"{layer} {found[ranking.score]:.2f}" for layer, found in ranking.reliability.items() if ranking.score in found]
+    reliable = {layer: found[ranking.score] for layer, found in ranking.reliability.items() if ranking.score in found}
     needed = {layer: ranking.images_to_separate(layer, count) for layer, count in counts.items()}
     separated = [f"{layer} {images:,.0f}" for layer, images in needed.items() if math.isfinite(images)]
     parts = []
     if reliable:
-        parts.append(f"Rank correlation to be expected of a ranking on as many other images: {', '.join(reliable)}.")
+        values = [f"{layer} {found:.2f}" for layer, found in reliable.items()]
+        if len(values) > MOST_CURVES:
+            values = [f"{min(reliable.values()):.2f} to {max(reliable.values()):.2f} over {len(values)} layers"]
+        parts.append(f"Rank correlation to be expected of a ranking on as many other images: {', '.join(values)}.")
     if separated:
         parts.append(
             "Images a level that would put two standard errors between the last corrected filter and the next: "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from deepcorrect import plots
 from deepcorrect.architecture import Architecture, UnitDescription
+from deepcorrect.classes import class_counts, class_means
 from deepcorrect.penultimate import Penultimate
 from deepcorrect.report.drawing import Sheet
 from deepcorrect.report.saved import SavedRun, Section
@@ -113,8 +113,8 @@ def _classes(section: Section, sheet: Sheet) -> None:
 
 
 def _differences(first: Record, second: Record, classes: Sequence[str] | None, section: Section, sheet: Sheet) -> None:
-    ours, theirs = _by_class(first), _by_class(second)
-    won, lost, equal = plots.class_counts(ours, theirs)
+    ours, theirs = class_means(first), class_means(second)
+    won, lost, equal = class_counts(ours, theirs)
     sheet.draw(
         INSIDE, f"classes-{_slug(first.name)}-{_slug(second.name)}",
         f"Accuracy of {first.name} less that of {second.name}, class by class, mean over levels",
@@ -122,11 +122,6 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
         lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
         commands=section.commands_of(first, second), size=(5, 4.4),
     )  # fmt: skip
-
-
-def _by_class(record: Record) -> list[float | None]:
-    columns = zip(*record.per_class, strict=True)
-    return [None if None in column else fmean(value for value in column if value is not None) for column in columns]
 
 
 def _slug(name: str) -> str:

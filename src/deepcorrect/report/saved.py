@@ -9,13 +9,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor
 
-from deepcorrect import architecture, ideal
-from deepcorrect.architecture import Architecture
+from deepcorrect import ideal
+from deepcorrect.architecture import Architecture, read_architecture
 from deepcorrect.correction import Plan, read_header
-from deepcorrect.files import read_json
+from deepcorrect.files import read_json, read_tensors
 from deepcorrect.ideal import IdealCurves
 from deepcorrect.penultimate import Penultimate, read_penultimate
 from deepcorrect.rank import KERNELS
@@ -53,8 +52,7 @@ class SavedRun:
 
     @cached_property
     def architecture(self) -> Architecture | None:
-        found = self._json(architecture.FILE)
-        return Architecture.model_validate(found) if found else None
+        return read_architecture(self.folder)
 
     @cached_property
     def ideal(self) -> IdealCurves | None:
@@ -63,7 +61,7 @@ class SavedRun:
     @cached_property
     def kernels(self) -> dict[str, Tensor]:
         path = self.folder / KERNELS
-        return load_file(path) if path.is_file() else {}
+        return read_tensors(path) if path.is_file() else {}
 
     @cached_property
     def penultimate(self) -> Penultimate | None:
