@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from experiments.caltech import halves
 from experiments.caltech import page as study
 from PIL import Image
 
@@ -62,3 +63,17 @@ def test_the_kept_corrections_fit_the_network_with_its_head(distortion: str) -> 
     assert correction.plan.distortion == distortion
     record = read_json(study.RESULTS / f"{distortion}.json")["records"][1]
     assert sum(parameter.numel() for parameter in correction.parameters()) == record["trainable_parameters"]
+
+
+def test_halves_share_no_category_and_no_photograph(tmp_path: Path) -> None:
+    categories = ["Faces", "Faces_easy", "anchor", "ant", "barrel", "bass", "beaver"]
+    for category in categories:
+        (tmp_path / "all" / category).mkdir(parents=True)
+        (tmp_path / "all" / category / "image.jpg").write_bytes(category.encode())
+    for _ in range(2):
+        halves.main([str(tmp_path / "all")])
+    source, target = (tmp_path / f"caltech-{name}" for name in ("source", "target"))
+    assert sorted(file.read_text() for file in source.glob("*/*.jpg")) == ["Faces", "Faces_easy", "ant", "bass"]
+    assert sorted(file.read_text() for file in target.glob("*/*.jpg")) == ["anchor", "barrel", "beaver"]
+    with pytest.raises(SystemExit):
+        halves.main([str(tmp_path / "nowhere")])

@@ -6,6 +6,7 @@ Finished runs under ``runs/caltech`` are first taken into ``results/caltech``, w
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / "results" / "caltech"
 PAGE = ROOT / "docs" / "caltech.md"
 DISTORTIONS = ("blur", "noise")
-NETWORKS = {"EfficientNet-Lite0": "transfer-efficientnet.json", "AllCNN of CIFAR-100": "transfer-allcnn.json"}
+NETWORKS = {
+    "EfficientNet-Lite0, target categories": "transfer-target.json",
+    "EfficientNet-Lite0": "transfer-efficientnet.json",
+    "AllCNN of CIFAR-100": "transfer-allcnn.json",
+}
 BLOCKS_WITH_SKIP = (2, 4, 6, 7, 9, 10, 12, 13, 14)
 """Of EfficientNet-Lite0's sixteen; around the others there is no way past."""
 
@@ -46,7 +51,16 @@ def take_over(runs: Path) -> None:
 def page() -> str:
     """The whole page, from what is in ``results/caltech``."""
     head = (HERE / "page_head.md").read_text().rstrip()
-    parts = [head, _damage(), *map(_accuracies, DISTORTIONS), _transfer(), _origins()]
+    all_categories = [_accuracies(distortion, f"Corrected for {distortion}", [distortion]) for distortion in DISTORTIONS]
+    sources = [
+        _accuracies(
+            distortion,
+            f"The 51 source categories under {distortion}",
+            [f"source-{distortion}", f"source-finetune-{distortion}"],
+        )
+        for distortion in DISTORTIONS
+    ]
+    parts = [head, _damage(), *all_categories, *sources, _transfer(), _origins()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -64,11 +78,12 @@ def _damage() -> str:
     return titled("Where the damage passes: what the swaps of a layer's filters gain together", headings, rows)
 
 
-def _accuracies(distortion: str) -> str:
-    found = _saved(distortion)
-    if found is None:
+def _accuracies(distortion: str, title: str, names: Sequence[str]) -> str:
+    """The networks of some runs, the first run's baseline above them."""
+    runs = [Results.model_validate(found).records for found in map(_saved, names) if found is not None]
+    if not runs:
         return ""
-    records = Results.model_validate(found).records
+    records = [runs[0][0], *(run[-1] for run in runs)]
     before, rows = records[0], []
     for record in records:
         recovered = "" if record is before else f"{_recovered(before, record):.0%}"
@@ -78,7 +93,7 @@ def _accuracies(distortion: str) -> str:
         rows.append([record.name, *levels, f"{_distorted(record):.4f}", recovered, *costs])
     symbol = {"blur": "σ_b", "noise": "σ_n"}[distortion]
     headings = ["Network", *(f"{symbol} = {level:g}" for level in before.levels), "Mean of the six", "Recovered"]
-    return titled(f"Corrected for {distortion}", [*headings, "Trained parameters", "MACs (M)"], rows)
+    return titled(title, [*headings, "Trained parameters", "MACs (M)"], rows)
 
 
 def _transfer() -> str:
@@ -91,7 +106,7 @@ def _transfer() -> str:
             spread = "" if record.spread is None else f" ± {record.spread:.4f}"
             seen = "clean alone" if record.distortion == CLEAN else record.distortion
             worst = "" if len(record.levels) == 1 else f"{record.accuracy[-1]:.4f}"
-            name = "baseline" if record.name == "baseline" else "corrected"
+            name = "fine-tuned" if "finetune" in record.name else "baseline" if record.name == "baseline" else "corrected"
             rows.append([f"{network}, {name}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"])
     if not rows:
         return ""
