@@ -10,7 +10,7 @@ from benchmarks import streaming, training
 
 
 def test_training_is_timed_for_three_networks(capsys: pytest.CaptureFixture[str]) -> None:
-    training.main(["--steps", "2", "--json"])
+    training.main(["--steps", "4", "--json"])
     figures = json.loads(capsys.readouterr().out)
     for name in ("baseline", "deepcorr-3", "deepcorr-3, naive"):
         assert figures[name]["images_per_second"] > 0

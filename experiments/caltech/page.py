@@ -8,12 +8,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from deepcorrect.files import read_json, write_json, write_text
 from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record, Results
-from deepcorrect.transfer import CLEAN, read_transfer
+from deepcorrect.significance import paired_t_test
+from deepcorrect.transfer import CLEAN, TransferRecord, read_transfer
 from experiments.markdown import titled
 
 HERE = Path(__file__).parent
@@ -60,7 +62,7 @@ def page() -> str:
         )
         for distortion in DISTORTIONS
     ]
-    parts = [head, _damage(), *all_categories, *sources, _transfer(), _origins()]
+    parts = [head, _damage(), *all_categories, *sources, _transfer(), _transfer_differences(), _origins()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -102,12 +104,12 @@ def _transfer() -> str:
     paper = {number: tables[f"table{number}"] for number in (13, 14, 15)}
     rows = []
     for network, file in NETWORKS.items():
-        for record in read_transfer(RESULTS / file) if (RESULTS / file).exists() else ():
+        found = read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
+        for record in sorted(found, key=lambda record: [CLEAN, *DISTORTIONS].index(record.distortion)):
             spread = "" if record.spread is None else f" ± {record.spread:.4f}"
             seen = "clean alone" if record.distortion == CLEAN else record.distortion
             worst = "" if len(record.levels) == 1 else f"{record.accuracy[-1]:.4f}"
-            name = "fine-tuned" if "finetune" in record.name else "baseline" if record.name == "baseline" else "corrected"
-            rows.append([f"{network}, {name}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"])
+            rows.append([f"{network}, {_kind(record)}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"])
     if not rows:
         return ""
     clean = f"*{paper[13]['caltech101']:.4f}*"
@@ -117,6 +119,26 @@ def _transfer() -> str:
             rows.append([f"*AlexNet, {name}, paper*", f"*{distortion}*", "", "", f"*{accuracy:.4f}*"])
     headings = ["Features of", "SVMs see", "Clean", "Worst level", "Mean over levels, five splits"]
     return titled("Features for SVMs (Tables 13 to 15): mean accuracy per category", headings, rows)
+
+
+def _transfer_differences() -> str:
+    """Networks on the same images, split by split."""
+    rows = []
+    for network, file in NETWORKS.items():
+        records = read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
+        known = {(_kind(record), record.distortion): [fmean(split.accuracy) for split in record.splits] for record in records}
+        for better, worse in (("corrected", "baseline"), ("fine-tuned", "baseline"), ("fine-tuned", "corrected")):
+            for distortion in DISTORTIONS:
+                first, second = known.get((better, distortion)), known.get((worse, distortion))
+                if first and second:
+                    gain, p = fmean(first) - fmean(second), paired_t_test(first, second)
+                    rows.append([f"{network}, {better} less {worse}", distortion, f"{gain:+.4f}", f"{p:.2g}"])
+    headings = ["Features of", "SVMs see", "Difference of the means", "p (paired t-test over splits)"]
+    return titled("Differences between networks over the five splits", headings, rows) if rows else ""
+
+
+def _kind(record: TransferRecord) -> str:
+    return "baseline" if record.name == "baseline" else "fine-tuned" if "finetune" in record.name else "corrected"
 
 
 def _distorted(record: Record) -> float:
