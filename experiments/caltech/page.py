@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "caltech.md"
 DISTORTIONS = ("blur", "noise")
 NETWORKS = {
     "EfficientNet-Lite0, target categories": "transfer-target.json",
-    "EfficientNet-Lite0": "transfer-efficientnet.json",
+    "EfficientNet-Lite0, all categories": "transfer-efficientnet.json",
     "AllCNN of CIFAR-100": "transfer-allcnn.json",
 }
 BLOCKS_WITH_SKIP = (2, 4, 6, 7, 9, 10, 12, 13, 14)
