@@ -104,8 +104,7 @@ def _transfer() -> str:
     paper = {number: tables[f"table{number}"] for number in (13, 14, 15)}
     rows = []
     for network, file in NETWORKS.items():
-        found = read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
-        for record in sorted(found, key=lambda record: [CLEAN, *DISTORTIONS].index(record.distortion)):
+        for record in sorted(_transferred(file), key=lambda record: [CLEAN, *DISTORTIONS].index(record.distortion)):
             spread = "" if record.spread is None else f" ± {record.spread:.4f}"
             seen = "clean alone" if record.distortion == CLEAN else record.distortion
             worst = "" if len(record.levels) == 1 else f"{record.accuracy[-1]:.4f}"
@@ -125,8 +124,10 @@ def _transfer_differences() -> str:
     """Networks on the same images, split by split."""
     rows = []
     for network, file in NETWORKS.items():
-        records = read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
-        known = {(_kind(record), record.distortion): [fmean(split.accuracy) for split in record.splits] for record in records}
+        known = {
+            (_kind(record), record.distortion): [fmean(split.accuracy) for split in record.splits]
+            for record in _transferred(file)
+        }
         for better, worse in (("corrected", "baseline"), ("fine-tuned", "baseline"), ("fine-tuned", "corrected")):
             for distortion in DISTORTIONS:
                 first, second = known.get((better, distortion)), known.get((worse, distortion))
@@ -135,6 +136,10 @@ def _transfer_differences() -> str:
                     rows.append([f"{network}, {better} less {worse}", distortion, f"{gain:+.4f}", f"{p:.2g}"])
     headings = ["Features of", "SVMs see", "Difference of the means", "p (paired t-test over splits)"]
     return titled("Differences between networks over the five splits", headings, rows) if rows else ""
+
+
+def _transferred(file: str) -> list[TransferRecord]:
+    return read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
 
 
 def _kind(record: TransferRecord) -> str:

@@ -19,7 +19,7 @@ from deepcorrect.models.exported import load_exported
 from deepcorrect.models.libraries import library_model, library_preprocessing
 from deepcorrect.models.preprocessing import Preprocessing
 from deepcorrect.plugins import load_file
-from deepcorrect.shipped import shipped_model
+from deepcorrect.shipped import shipped_model, shipped_names
 
 ARCHITECTURES = ("allcnn", "alexnet", "smallcnn")
 
@@ -75,7 +75,7 @@ def find_preprocessing(spec: str) -> Preprocessing | None:
         return PREPROCESSING
     if Path(spec).is_dir():
         return find_preprocessing(_run_config(Path(spec))["model"])
-    if spec in ARCHITECTURES or spec.endswith(".pt2") or shipped_model(spec) is not None:
+    if spec in ARCHITECTURES or spec.endswith(".pt2") or spec in shipped_names("models"):
         return None
     return library_preprocessing(spec) or getattr(_factory(spec), "preprocessing", None)
 
