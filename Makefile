@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DATA ?= data
 
-.PHONY: install demo docs lint test
+.PHONY: install demo docs lint test verify
 
 install: .venv/.installed
 
@@ -23,4 +23,8 @@ docs: install
 	$(BIN)/mkdocs build --strict
 
 test: lint docs
-	DEEPCORRECT_DATA=$(DATA) $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 DEEPCORRECT_DATA=$(DATA) $(BIN)/python -m pytest --numprocesses auto
+
+# What takes minutes: the shipped weights on all 10,000 test images, the benchmark of streaming.
+verify: install
+	DEEPCORRECT_DATA=$(DATA) $(BIN)/python -m pytest -m verify

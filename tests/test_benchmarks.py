@@ -9,7 +9,8 @@ import pytest
 from benchmarks import streaming, training
 
 
-def test_training_is_timed_for_three_networks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_is_timed_for_three_networks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(training, "BATCH", 20)
     training.main(["--steps", "4", "--json"])
     figures = json.loads(capsys.readouterr().out)
     for name in ("baseline", "deepcorr-3", "deepcorr-3, naive"):
@@ -17,6 +18,7 @@ def test_training_is_timed_for_three_networks(capsys: pytest.CaptureFixture[str]
         assert 0 < figures[name]["augmentation_and_distortion"] < 1
 
 
+@pytest.mark.verify
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
 def test_streaming_is_timed_and_its_memory_watched(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--photographs", "3", "--decode", "70", "--sweep", "2", "--images", "70"]

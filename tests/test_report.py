@@ -14,6 +14,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.ideal import measure_ideal
 from deepcorrect.job import Job
 from deepcorrect.layers import convolutions
+from deepcorrect.models.smallcnn import SmallCNN
 from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
 from deepcorrect.rank import RankingOptions, rank
 from deepcorrect.ranking import Ranking
@@ -25,10 +26,16 @@ NOISE = get_distortion("noise")
 LEVELS = (30.0, 90.0)
 
 
-@pytest.fixture
-def runs(digits: Dataset, small: nn.Module, tmp_path: Path) -> list[Path]:
+pytestmark = pytest.mark.xdist_group("report")
+
+
+@pytest.fixture(scope="module")
+def runs(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A correction and a fine-tuning of the same network, both saved."""
-    folders = [tmp_path / "correct", tmp_path / "finetune"]
+    torch.manual_seed(0)
+    small = SmallCNN().eval()
+    folder = tmp_path_factory.mktemp("runs")
+    folders = [folder / "correct", folder / "finetune"]
     job = Job(small, digits, run=Run(folders[0], "correct", {"network": "small"}))
     options = CorrectionOptions(("conv1", "conv2"), (0.5, 0.5), ranked=RankingOptions(images=20, score="margin"))
     recipe = {"epochs": 2, "batch_size": 64, "precision": "fp32"}
