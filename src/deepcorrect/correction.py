@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,15 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deepcorrect.corrected import Adapter, CorrectedConv2d, Retrained
+from deepcorrect.corrected import Adapter, CorrectedConv2d, FoldedNorm, Retrained, StandIn, own_modules, switched_off
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_tensors
+from deepcorrect.grafting import Graft
+from deepcorrect.inspection import answers, inspecting, random_state_kept, same, steady_answers
 from deepcorrect.layers import Layer, convolutions, find_layers, named
-from deepcorrect.normalization import parted
 from deepcorrect.seeding import Use, generator
 from deepcorrect.shipped import shipped_correction, shipped_names
 from deepcorrect.units import unit_shape
@@ -65,17 +68,15 @@ class Correction(nn.Module):
         self.fingerprint = fingerprint(model)
         self.adapters = nn.ModuleDict()
         self.copies = nn.ModuleDict()
-        self._switches: list[CorrectedConv2d | Retrained] = []
-        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
-        self._model = (model,)  # in a tuple: the network is no part of the correction
-        frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._frozen = tuple(parameter.requires_grad_(False) for parameter in frozen)
+        self._uses: dict[StandIn, int] = {}
+        self._graft = Graft(model)  # no module: the network is no part of the correction
         try:
             positions = [layer.name for layer in convolutions(layers)] if plan.filters else []
             for name, filters in plan.filters.items():
                 self._correct(named(layers, name), filters, positions.index(name) + 1, seed, identity)
             for name in plan.retrained:
                 self._retrain(named(layers, name))
+            self._graft.hold(apart_from=self.modules())
         except BaseException:
             self.detach()
             raise
@@ -84,40 +85,27 @@ class Correction(nn.Module):
         assert isinstance(layer.module, nn.Conv2d)
         norm = None
         if layer.norm:
-            whole = self._host.get_submodule(layer.norm)
-            assert isinstance(whole, nn.BatchNorm2d)
-            norm, rest = parted(whole)
-            self._put(whole, rest)
+            norm = self._graft.network.get_submodule(layer.norm)
+            assert isinstance(norm, nn.BatchNorm2d)
+            self._put(norm, FoldedNorm(norm), layer.uses)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
         corrected = CorrectedConv2d(layer.module, norm, filters, shape)
         corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position), identity=identity)
-        corrected.to(layer.module.weight.device)
-        self._put(layer.module, corrected)
+        corrected.adapter.unit.to(layer.module.weight.device, layer.module.weight.dtype)
+        self._put(layer.module, corrected, layer.uses)
         self.adapters[_escape(layer.name)] = corrected.adapter
-        self._switches.append(corrected)
 
     def _retrain(self, layer: Layer) -> None:
         for name in (layer.name, layer.norm):
             if name is not None:
-                retrained = Retrained(self._host.get_submodule(name))
+                retrained = Retrained(self._graft.network.get_submodule(name))
                 retrained.own.requires_grad_(True)
-                self._put(retrained.base, retrained)
+                self._put(retrained.base, retrained, layer.uses)
                 self.copies[_escape(name)] = retrained.own
-                self._switches.append(retrained)
 
-    def _put(self, old: nn.Module, new: nn.Module) -> None:
-        """Replace a module wherever the network refers to it."""
-        for parent in list(self._host.modules()):
-            if isinstance(parent, CorrectedConv2d | Retrained):
-                continue
-            for name, child in list(parent._modules.items()):
-                if child is old:
-                    setattr(parent, name, new)
-                    self._replaced.append((parent, name, old))
-
-    @property
-    def _host(self) -> nn.Module:
-        return self._model[0]
+    def _put(self, old: nn.Module, new: StandIn, uses: int) -> None:
+        self._graft.put(old, new)
+        self._uses[new] = uses
 
     @property
     def corrected_layers(self) -> tuple[str, ...]:
@@ -132,22 +120,39 @@ class Correction(nn.Module):
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """The network answers as it did before, bit for bit, inside the context."""
-        before = [switch.enabled for switch in self._switches]
-        try:
-            for switch in self._switches:
-                switch.enabled = False
+        with switched_off(self._uses):
             yield
-        finally:
-            for switch, enabled in zip(self._switches, before, strict=True):
-                switch.enabled = enabled
 
     def detach(self) -> None:
-        """Take the correction off the network, which is then as it was."""
-        for parent, name, old in reversed(self._replaced):
-            setattr(parent, name, old)
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
-        self._replaced, self._frozen = [], ()
+        """Take the correction off the network, which is then as it was before, its modes and what was frozen included."""
+        self._graft.undo()
+
+    def _verify(self, example: Tensor, before: Sequence[Tensor]) -> None:
+        """Refuse a network that goes past the modules put into it, or answers otherwise because of them."""
+        network, calls = self._graft.network, Counter[nn.Module]()
+        handles = [module.register_forward_hook(lambda module, *_: calls.update([module])) for module in self._uses]
+        try:
+            with self.disabled():
+                after = answers(network, example)
+            reached = dict(calls)
+            answers(network, example)
+        except DeepcorrectError as error:
+            raise DeepcorrectError(f"with a correction on it, {error}") from error
+        finally:
+            for handle in handles:
+                handle.remove()
+        names = own_modules(network)
+        missed = [names[module.base] for module, uses in self._uses.items() if reached.get(module, 0) != uses]
+        if missed:
+            raise DeepcorrectError(
+                f"the network runs {', '.join(missed)} by another reference than the module of that name (a list, a closure), "
+                "which a correction cannot replace; let it use its own attribute, or leave the layer out with --layers"
+            )
+        if not same(before, after):
+            raise DeepcorrectError(
+                "the network answers differently with a correction on it that is switched off; does it ask for the type of its "
+                f"modules? Leave out what it asks about with --layers ({', '.join(names[module.base] for module in self._uses)})"
+            )
 
     def save(self, path: Path | str, *, half: bool = False) -> None:
         """Write just the correction: a safetensors file whose metadata holds the plan and the network's fingerprint.
@@ -176,18 +181,16 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0, iden
     require_bare(model)
     layers = find_layers(model, example)
     _check(plan, model, layers)
-    model.eval()
-    with torch.no_grad():
-        before = model(example)
+    with inspecting(model):
+        before = steady_answers(model, example)
+    with random_state_kept(model), torch.inference_mode(False), torch.device("cpu"):
         correction = Correction(model, plan, layers, seed, identity).eval()
-        with correction.disabled():
-            unchanged = torch.equal(before, model(example))
-    if not unchanged:
+    try:
+        with inspecting(model):
+            correction._verify(example, before)
+    except BaseException:
         correction.detach()
-        raise DeepcorrectError(
-            "the network uses the output of a convolution in more places than the batch normalisation behind it, "
-            f"which a correction of {', '.join(plan.filters)} cannot keep; leave such layers out with --layers"
-        )
+        raise
     return correction
 
 
@@ -197,7 +200,7 @@ def require_bare(model: nn.Module) -> None:
     Raises:
         DeepcorrectError: it has one.
     """
-    if any(isinstance(module, CorrectedConv2d | Retrained) for module in model.modules()):
+    if any(isinstance(module, StandIn) for module in model.modules()):
         raise DeepcorrectError("the network already has a correction; detach it first")
 
 
@@ -206,28 +209,49 @@ def load_correction(path: Path | str, model: nn.Module, example: Tensor) -> Corr
 
     Raises:
         DeepcorrectError: the file is missing or unsound, or belongs to another network; the message says in what they differ.
+            The network is left as it was.
     """
+    require_bare(model)
     plan = read_header(path)
     expected = _header(path)["fingerprint"]
     found = fingerprint(model)
     try:
         correction = attach(model, plan, example)
     except DeepcorrectError as error:
-        raise DeepcorrectError(f"{path}: made for another network: {error}") from None
-    if found != expected:
-        correction.detach()
-        raise DeepcorrectError(
-            f"{path}: made for another network: the layers fit, but the weights differ "
-            f"(fingerprint {found[:12]}, expected {expected[:12]})"
-        )
-    with safe_open(path, "pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        blamed = "" if found == expected else "made for another network: "
+        raise DeepcorrectError(f"{path}: {blamed}{error}") from None
     try:
-        correction.load_state_dict(state)
+        if found != expected:
+            raise DeepcorrectError(
+                f"{path}: made for another network: the layers fit, but the weights differ "
+                f"(fingerprint {found[:12]}, expected {expected[:12]}){_precision_hint(model)}"
+            )
+        correction.load_state_dict(_read_state(path))
     except RuntimeError as error:
         correction.detach()
-        raise DeepcorrectError(f"{path}: its tensors do not fit its own plan ({error})") from None
+        raise DeepcorrectError(f"{path}: its tensors do not fit its own plan ({' '.join(str(error).split())})") from None
+    except BaseException:
+        correction.detach()
+        raise
     return correction
+
+
+def _precision_hint(model: nn.Module) -> str:
+    others = {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}
+    if not others:
+        return ""
+    return f"; the network is in {min(map(str, others))}: load a correction before you convert the network"
+
+
+def _read_state(path: Path | str) -> dict[str, Tensor]:
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DeepcorrectError(f"{path}: cannot be read ({error})") from None
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise DeepcorrectError(f"{path}: its tensor {name} is not finite, so it would answer with NaN; train it again")
+    return state
 
 
 def find_correction(spec: str) -> Path:
@@ -266,8 +290,8 @@ def _header(path: Path | str) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-        return {"plan": header["plan"], "fingerprint": header["fingerprint"]}
-    except (SafetensorError, KeyError, TypeError, ValueError):
+        return {"plan": header["plan"], "fingerprint": str(header["fingerprint"])}
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
         raise DeepcorrectError(f"{path}: not a correction saved by deepcorrect, or cut short") from None
 
 
@@ -275,9 +299,10 @@ def fingerprint(model: nn.Module) -> str:
     """SHA-256 over the names, shapes and values (as float32) of a network's parameters and buffers."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        if value.is_floating_point():
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
             digest.update(f"{name}{tuple(value.shape)}".encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+            numbers = torch.view_as_real(value.detach().resolve_conj()) if value.is_complex() else value.detach()
+            digest.update(numbers.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -291,18 +316,22 @@ def _check(plan: Plan, model: nn.Module, layers: Sequence[Layer]) -> None:
                 f"layer {name} has {layer.filters} filters, numbered from 0; the plan asks for "
                 f"{len(filters)} of them up to {max(filters, default='none')}"
             )
-    norms = [layer.norm for layer in layers if layer.name in plan.filters and layer.norm]
-    for name in norms:
-        norm = model.get_submodule(name)
-        if norms.count(name) > 1 or not getattr(norm, "track_running_stats", False):
+        if not layer.module.weight.is_floating_point():
+            raise DeepcorrectError(f"layer {name} has weights of {layer.module.weight.dtype}; correction units are real numbers")
+        if layer.norm and getattr(model.get_submodule(layer.norm), "running_mean", None) is None:
             raise DeepcorrectError(
-                f"batch normalisation {name} is shared by corrected layers or keeps no running statistics; leave its layers out"
+                f"batch normalisation {layer.norm} behind layer {name} keeps no running statistics, so what the network says of an "
+                "image depends on the others of its batch; leave the layer out with --layers"
             )
     unit_shape(plan.unit, 1, 1)
     for name in plan.retrained:
         named(layers, name)
         if name in plan.filters:
             raise DeepcorrectError(f"layer {name} cannot be corrected and retrained at once")
+        if plan.retrained.count(name) > 1:
+            raise DeepcorrectError(f"layer {name} is to be retrained twice; name it once")
+    if "" in (*plan.filters, *plan.retrained):
+        raise DeepcorrectError("the network is a single layer, in whose place nothing can be put; wrap it in torch.nn.Sequential")
 
 
 def _escape(name: str) -> str:
