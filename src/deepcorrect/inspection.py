@@ -82,7 +82,9 @@ def answers(network: nn.Module, example: Tensor) -> list[Tensor]:
     except Exception as error:
         shape = "x".join(str(size) for size in example.shape)
         reason = " ".join(str(error).split()) or "no reason given"
-        raise DeepcorrectError(f"the network fails on example images of shape {shape}: {type(error).__name__}: {reason}") from error
+        raise DeepcorrectError(
+            f"the network fails on example images of shape {shape}: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def steady_answers(network: nn.Module, example: Tensor) -> list[Tensor]:

@@ -40,11 +40,11 @@ class Layer:
         return self.output_shape[0 if isinstance(self.module, nn.Conv2d) else -1]
 
 
-class _Readers(TorchDispatchMode):
+class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes who reads the outputs of layers: a batch normalisation as it runs, or any other operation (None)."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.running: nn.Module | None = None
         self._readers: dict[nn.Module, set[nn.Module | None]] = {}
         self._inputs: dict[nn.Module, list[nn.Module | None]] = {}
