@@ -36,7 +36,7 @@ class StandIn(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name in ("base", "own", "enabled"):  # not there yet: it is being copied or unpickled
+            if name.startswith("__") or name in ("base", "own", "enabled"):  # of this module itself, or not there yet
                 raise
             return getattr(self.seen, name)
 
