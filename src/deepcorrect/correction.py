@@ -227,7 +227,11 @@ def load_correction(path: Path | str, model: nn.Module, example: Tensor) -> Corr
         )
     correction = _attach(model, plan, layers, example, seed=0, identity=False)
     try:
-        correction.load_state_dict(read_state(path))
+        state, own = read_state(path), correction.state_dict()
+        wrong = [name for name in own if name in state and state[name].is_floating_point() != own[name].is_floating_point()]
+        if wrong:
+            raise DeepcorrectError(f"{path}: its tensor {wrong[0]} is of {state[wrong[0]].dtype}, not of {own[wrong[0]].dtype}")
+        correction.load_state_dict(state)
     except RuntimeError as error:
         correction.detach()
         reason = textwrap.shorten(str(error), 300)
