@@ -27,6 +27,7 @@ class Graft:
 
     def put(self, old: nn.Module, new: nn.Module) -> None:
         """Replace a module wherever the network has registered it."""
+        new.eval()
         for parent in list(self.network.modules()):
             if isinstance(parent, StandIn):
                 continue
