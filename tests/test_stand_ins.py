@@ -133,10 +133,9 @@ def test_a_retrained_layer_that_is_used_by_its_weight_alone_is_trained() -> None
         lambda conv: conv.register_forward_pre_hook(lambda module, args: (2 * args[0],)),
         lambda conv: torch.nn.utils.weight_norm(conv),
         lambda conv: parametrizations.weight_norm(conv),
-        lambda conv: prune.random_unstructured(conv, "weight", 0.5),
+        lambda conv: prune.random_unstructured(conv, "weight", 0.5),  # type: ignore[no-untyped-call]
         lambda conv: setattr(conv, "forward", lambda input: F.conv2d(input, conv.weight.abs(), padding=1)),
         lambda conv: setattr(conv, "padding_mode", "circular"),
-        lambda conv: conv.bfloat16().float(),
     ],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning")
