@@ -137,6 +137,27 @@ def test_multiply_accumulates_at_many_positions(make: Callable[[], nn.Module], e
     assert network.training
 
 
+class LooksAtGradients(nn.Module):
+    """A convolution and its gradient, both inside the forward pass, and a dense layer in inference mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.conv(images).square().sum(), images)
+        with torch.inference_mode():
+            logits: Tensor = self.head(self.conv(gradient.detach()).mean((2, 3)))
+            return logits
+
+
+def test_multiply_accumulates_whatever_the_modes_of_autograd() -> None:
+    conv, backward, head = (27 + 1) * 4 * 36, 27 * 4 * 36, (4 + 1) * 5
+    assert multiply_accumulates(LooksAtGradients(), torch.rand(1, 3, 8, 8)) == 2 * conv + backward + head
+
+
 def test_alexnet() -> None:
     with torch.device("meta"):
         network = AlexNet()

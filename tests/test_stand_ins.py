@@ -44,7 +44,8 @@ def every_layer(network: nn.Module) -> Plan:
 
 def test_an_ordinary_training_loop_leaves_the_network_itself_alone(toy: nn.Module) -> None:
     toy.train()
-    toy.get_submodule(next(iter(dict(toy.named_children())))).eval()
+    toy.get_submodule(next(iter(dict(toy.named_children())))).eval().requires_grad_(False)
+    trained = [parameter.requires_grad for parameter in toy.parameters()]
     modes = [module.training for module in toy.modules()]
     state = {name: value.clone() for name, value in toy.state_dict().items()}
     before = copy.deepcopy(toy).eval()(EXAMPLE)
@@ -54,13 +55,13 @@ def test_an_ordinary_training_loop_leaves_the_network_itself_alone(toy: nn.Modul
     with correction.disabled():
         assert torch.equal(toy(EXAMPLE), before)
     assert not torch.equal(toy(EXAMPLE), before)
-    toy.train()
+    toy.train().requires_grad_(True)
     correction.detach()
     assert dict(toy.named_modules()) == modules
     assert [module.training for module in toy.modules()] == modes
     assert not any("train" in vars(module) for module in toy.modules())
     assert all(torch.equal(state[name], value) for name, value in toy.state_dict().items())
-    assert all(parameter.requires_grad for parameter in toy.parameters())
+    assert [parameter.requires_grad for parameter in toy.parameters()] == trained
 
 
 def test_what_a_correction_owns_can_be_trained_and_put_into_eval_mode() -> None:

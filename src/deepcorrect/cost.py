@@ -38,23 +38,31 @@ def multiply_accumulates(model: nn.Module, example: Tensor) -> int:
     Raises:
         DeepcorrectError: the network fails on it.
     """
-    products, biases = FlopCounterMode(display=False), _Biases()
-    with inspecting(model), _as_written(model), sdpa_kernel(SDPBackend.MATH), products, biases:
+    counter = _Counter()
+    with inspecting(model), _as_written(model), sdpa_kernel(SDPBackend.MATH), counter:
         answers(model, example[:1])
-    return products.get_total_flops() // 2 + biases.total
+    return counter.total
 
 
-class _Biases(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers to which a convolution or a dense layer adds its bias."""
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up what torch's formulas say of each operation, and the numbers to which a bias is added."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
+        self._operations = FlopCounterMode(display=False).flop_registry  # two for each multiply-accumulate
         self._product: object = None  # of matrices, if that was the last operation
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        kind = getattr(func, "overloadpacket", func)
+        kind, options = getattr(func, "overloadpacket", func), kwargs or {}
+        if kind not in self._operations and hasattr(func, "decompose"):
+            with self:
+                result = func.decompose(*args, **options)
+            if result is not NotImplemented:
+                return result
+        result = func(*args, **options)
+        if kind in self._operations:
+            self.total += self._operations[kind](*args, **options, out_val=result) // 2
         added = kind in (aten.add, aten.add_) and args[0] is self._product and getattr(args[1], "ndim", 0) == 1
         if added or kind is aten.addmm or (kind is aten.convolution and args[2] is not None):
             self.total += result.numel()

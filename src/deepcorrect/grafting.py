@@ -18,12 +18,10 @@ class Graft:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self._modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
-        self._frozen: list[Parameter] = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._trained: list[tuple[Parameter, bool]] = [(weight, weight.requires_grad) for weight in network.parameters()]
         self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
         self._held: list[tuple[nn.Module, object]] = []
-        for parameter in self._frozen:
-            parameter.requires_grad_(False)
-        network.eval()
+        network.requires_grad_(False).eval()
 
     def put(self, old: nn.Module, new: nn.Module) -> None:
         """Replace a module wherever the network has registered it."""
@@ -56,9 +54,9 @@ class Graft:
             setattr(parent, name, old)
         for module, mode in self._modes:
             module.training = mode
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
-        self._held, self._replaced, self._modes, self._frozen = [], [], [], []
+        for weight, trained in self._trained:
+            weight.requires_grad_(trained)
+        self._held, self._replaced, self._modes, self._trained = [], [], [], []
 
 
 def _train_but_itself(module: nn.Module, mode: bool = True) -> nn.Module:

@@ -128,7 +128,7 @@ def require_watchable(network: nn.Module) -> None:
     """Refuse a network whose layers cannot be watched as it runs.
 
     Raises:
-        DeepcorrectError: it is compiled, has TorchScript inside, or has lazy modules that were never run.
+        DeepcorrectError: it is compiled, has TorchScript inside or lazy modules that were never run, or runs as several copies.
     """
     if any(is_lazy(value) for value in chain(network.parameters(), network.buffers())):
         raise DeepcorrectError("the network has lazy modules, whose sizes are not known yet; run it on some images first")
@@ -139,6 +139,8 @@ def require_watchable(network: nn.Module) -> None:
                 f"{where} is compiled (torch.compile), so its layers cannot be watched; "
                 "pass the network as it was before torch.compile, and compile it after the correction is attached"
             )
+        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+            raise DeepcorrectError(f"{where} runs as copies on several GPUs (torch.nn.DataParallel); pass its .module")
         if isinstance(module, torch.jit.ScriptModule) and (_is_frozen(module) or any(True for _ in module.parameters())):
             raise DeepcorrectError(
                 f"{where} is TorchScript, so the layers inside cannot be watched; use the Python module that it was made from"
