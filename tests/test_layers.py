@@ -194,12 +194,12 @@ def compiled_in_part() -> nn.Module:
     return network
 
 
-def scripted_in_part() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.script(make_toy("plain")))
+def scripted() -> nn.Module:
+    return nn.Sequential(nn.ReLU(), torch.jit.script(make_toy("batch-norm")))
 
 
 def frozen() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.freeze(torch.jit.script(make_toy("plain"))))
+    return torch.jit.freeze(torch.jit.script(make_toy("plain")))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def frozen() -> nn.Module:
         (compiled, "^the network is compiled .* before torch.compile, and compile it after the correction is attached$"),
         (compiled_in_place, "^the network is compiled"),
         (compiled_in_part, "^module 2 of the network is compiled"),
-        (scripted_in_part, "^module 1 of the network is TorchScript.*; use the Python module that it was made from$"),
-        (frozen, "^module 1 of the network is TorchScript"),
+        (scripted, "^the network is TorchScript.*; use the Python module that it was made from$"),
+        (frozen, "^the network is TorchScript"),
         (lambda: nn.Sequential(nn.LazyConv2d(4, 3)), "lazy modules, .*; run it on some images first$"),
     ],
 )
@@ -220,6 +220,16 @@ def test_networks_that_cannot_be_watched_are_refused(make: Callable[[], nn.Modul
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_torchscript_without_weights_is_no_hindrance() -> None:
-    net = nn.Sequential(torch.jit.script(nn.ReLU()), nn.Conv2d(3, 4, 1))
-    assert [layer.name for layer in find_layers(net, EXAMPLE)] == ["1"]
+def test_beside_torchscript_a_network_can_be_corrected_and_the_torchscript_stays_as_it_is() -> None:
+    block = torch.jit.script(nn.Sequential(nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)))
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), block, nn.Conv2d(4, 5, 1))
+    before = net.eval()(EXAMPLE)
+    net.train()
+    assert [(layer.name, layer.norm) for layer in find_layers(net, EXAMPLE)] == [("0", None), ("2", None)]
+    correction = attach(net, Plan(distortion="blur", filters={"0": (0,)}), EXAMPLE)
+    net.train()(EXAMPLE)
+    with correction.disabled():
+        assert torch.equal(net(EXAMPLE), before)
+    correction.detach()
+    assert all(module.training for module in net.modules())
+    assert torch.equal(net.eval()(EXAMPLE), before)

@@ -122,7 +122,7 @@ class CorrectedConv2d(StandIn):
     is run as it is, and channels are taken from what it gives. Channels leave in the network's own order.
 
     Attributes:
-        fast: whether to compute so; else the convolution is run as it is and channels are put in order by an index.
+        fast: whether it computes so; if not, the convolution is run as it is and an index puts the channels in order.
     """
 
     base: nn.Conv2d

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-import torch
 from torch import nn
 from torch.nn import Parameter
 
@@ -39,17 +38,17 @@ class Graft:
         free = set(apart_from)
         for module in self.network.modules():
             has_buffers = next(module.buffers(recurse=False), None) is not None
-            if has_buffers and module not in free and not isinstance(module, StandIn | torch.jit.ScriptModule):
+            if has_buffers and module not in free and not isinstance(module, StandIn):
                 self._held.append((module, vars(module).get("train")))
-                module.train = partial(_train_but_itself, module)  # type: ignore[method-assign]
+                vars(module)["train"] = partial(_train_but_itself, module)
 
     def undo(self) -> None:
         """Put everything back."""
         for module, train in self._held:
             if train is None:
-                del module.train
+                del vars(module)["train"]
             else:
-                module.train = train  # type: ignore[assignment]
+                vars(module)["train"] = train
         for parent, name, old in reversed(self._replaced):
             setattr(parent, name, old)
         for module, mode in self._modes:

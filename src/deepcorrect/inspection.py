@@ -128,7 +128,7 @@ def require_watchable(network: nn.Module) -> None:
     """Refuse a network whose layers cannot be watched as it runs.
 
     Raises:
-        DeepcorrectError: it is compiled, has TorchScript inside or lazy modules that were never run, or runs as several copies.
+        DeepcorrectError: it is compiled, has lazy modules that were never run, or runs as several copies.
     """
     if any(is_lazy(value) for value in chain(network.parameters(), network.buffers())):
         raise DeepcorrectError("the network has lazy modules, whose sizes are not known yet; run it on some images first")
@@ -141,10 +141,6 @@ def require_watchable(network: nn.Module) -> None:
             )
         if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
             raise DeepcorrectError(f"{where} runs as copies on several GPUs (torch.nn.DataParallel); pass its .module")
-        if isinstance(module, torch.jit.ScriptModule) and (_is_frozen(module) or any(True for _ in module.parameters())):
-            raise DeepcorrectError(
-                f"{where} is TorchScript, so the layers inside cannot be watched; use the Python module that it was made from"
-            )
 
 
 def _is_compiled(module: nn.Module) -> bool:
@@ -153,11 +149,6 @@ def _is_compiled(module: nn.Module) -> bool:
     forward = module.forward
     by_function = hasattr(forward, "_torchdynamo_orig_callable") and not getattr(forward, "_torchdynamo_disable", False)
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None or by_function
-
-
-def _is_frozen(module: nn.Module) -> bool:
-    """Whether the weights have become constants of the TorchScript: a frozen module has lost its mode too."""
-    return not hasattr(module, "training")
 
 
 def does_more(module: nn.Module) -> bool:

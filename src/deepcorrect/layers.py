@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
@@ -77,6 +78,7 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     """Convolutions and dense layers in the order in which a forward pass first reaches them.
 
     A correction that is on the network is switched off meanwhile: the layers are the network's own, under their own names.
+    Layers inside TorchScript are out of reach and not among them.
 
     Args:
         model: in any mode; it is run once in eval mode, and left as it was.
@@ -123,6 +125,10 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     for layer, count in uses.items():
         norm = readers.norm_of(layer, count)
         found.append(Layer(names[layer], layer, None if norm is None else names[norm], tuple(outputs[layer].shape[1:]), count))
+    if not found and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise DeepcorrectError(
+            "the network is TorchScript, whose layers cannot be reached; use the Python module that it was made from"
+        )
     return found
 
 
