@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,33 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Give a path to write to; it takes ``path``'s place at the end of the context, or vanishes if writing fails.
 
     Raises:
-        DeepcorrectError: it cannot be written, for instance because the disk is full.
+        DeepcorrectError: it cannot be written, for instance because the disk is full; what else fails is raised as it is.
     """
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
         os.replace(partial, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise DeepcorrectError(
-            f"{path}: cannot be written ({error}); see whether the disk is full, or choose another --out"
-        ) from None
+    except (OSError, SafetensorError) as error:
+        raise DeepcorrectError(f"{path}: cannot be written: {_reason(error)}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some, or choose another --out",
+    errno.EDQUOT: "free some, or choose another --out",
+    errno.ENOENT: "make its folder first",
+}
+
+
+def _reason(error: OSError | SafetensorError) -> str:
+    """What the system says, and what helps; safetensors tells it in its message alone."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    number = getattr(error, "errno", None) or (int(told[1]) if told else None)
+    if number is None:
+        return str(error)
+    return f"{os.strerror(number)}; {_REMEDIES.get(number, 'choose another --out')}"
 
 
 def write_text(path: Path, text: str) -> None:

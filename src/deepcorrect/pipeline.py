@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-import torch
 from torch import nn
 
 from deepcorrect import architecture, penultimate
@@ -27,6 +26,7 @@ from deepcorrect.rank import RankingOptions, rank
 from deepcorrect.ranking import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.recipes import Recipe
 from deepcorrect.results import Record
+from deepcorrect.runtime import lay_out, layout_of
 from deepcorrect.samples import Samples
 from deepcorrect.training import train
 from deepcorrect.units import unit_shape
@@ -156,7 +156,7 @@ def train_and_measure(
     if job.run is not None:
         job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
-    correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_out(correction.to(job.device), layout_of(job.model))
     teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
     _train(job, correction, recipe, distortion, levels, teacher)
     if half:

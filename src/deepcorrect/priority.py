@@ -25,7 +25,7 @@ from deepcorrect.parallel import Processes
 from deepcorrect.parts import Parts
 from deepcorrect.ranking import SCORES, Ranking, Score
 from deepcorrect.reliability import summarize
-from deepcorrect.runtime import Precision
+from deepcorrect.runtime import Precision, device_of
 
 
 def rank_filters(
@@ -37,7 +37,7 @@ def rank_filters(
     layers: Sequence[Layer],
     score: Score = "top1",
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     precision: Precision = "fp32",
     memory: int | None = None,
     processes: Processes | None = None,
@@ -59,7 +59,7 @@ def rank_filters(
     """
     processes = processes or Processes()
     meter = GainMeter(
-        model, images, distortion, seed, device or torch.device("cpu"), precision, memory, processes, progress
+        model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress
     )  # fmt: skip
     return rank_parts(Parts(meter, parts), levels, layers=layers, score=score)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
+from deepcorrect.runtime import laid_out
 from deepcorrect.seeding import Use, generator
 
 COUNT = 6
@@ -47,7 +48,7 @@ class Samples:
         """Note a network's most likely class and its probability for every image at every level."""
         answers = []
         for images in self._images:
-            confidence, label = model(images).float().softmax(1).max(1)
+            confidence, label = model(laid_out(images, model)).float().softmax(1).max(1)
             answers.append(
                 [
                     {"label": self._name(top), "right": top == true, "confidence": round(share, 4)}

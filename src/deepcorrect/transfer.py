@@ -202,8 +202,7 @@ def _features(job: Job, distortion: Distortion | None, level: float, layer: str,
         return read_tensors(file)["features"]
 
     def distorted(images: Tensor, indices: Tensor) -> Tensor:
-        seen = images if distortion is None else distortion.at(images, level, indices, job.seed)
-        return seen.contiguous(memory_format=torch.channels_last)
+        return images if distortion is None else distortion.at(images, level, indices, job.seed)
 
     found = [
         features(
