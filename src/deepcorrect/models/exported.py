@@ -1,8 +1,8 @@
 """A network from a program saved by ``torch.export``: its convolutions, dense layers and normalisations are modules again.
 
 An exported program is a graph of operations; corrections sit behind modules. Those operations that a correction has to do with
-get a module each, which holds the program's own parameters and is named after them; all others stay operations. The network must
-then answer images as the program does.
+get a module each, which holds the program's own parameters and is named after them; all others stay operations. The network
+must then answer images as the program does.
 
 Such a file is to be trusted like a Python file: ``torch.export.load`` may run what is in it.
 """
@@ -22,6 +22,8 @@ from deepcorrect.errors import DeepcorrectError
 
 aten = torch.ops.aten
 _IN_TRAINING = "it was exported in training mode; call eval() on the network before torch.export.export"
+_ALONE = 'image(s) at a time alone; export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
+_UNLIKE = "rebuilt with modules, it does not answer images as the program does; give its Python code instead (file.py:factory)"
 _DROPOUT = (aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default, aten.feature_alpha_dropout.default)
 _NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
@@ -56,24 +58,21 @@ def _rebuilt(exported: GraphModule, example: Tensor) -> GraphModule:
     images = torch.rand(3, *example.shape[1:], generator=stream).to(example)
     (taken,) = [node.meta.get("val") for node in exported.graph.nodes if node.op == "placeholder"]
     fixed = isinstance(taken, Tensor) and isinstance(taken.shape[0], int)
-    wanted = [_answer(exported, example), _answer_each(exported, images, len(example)) if fixed else _answer(exported, images)]
+    wanted = _answer(exported, example)
+    if not _alike(_answer(exported, example), wanted):
+        raise DeepcorrectError("the program answers the same images differently each time, as with dropout that stays on")
+    others = _answer_each(exported, images, len(example)) if fixed else _answer(exported, images)
     network = with_modules(exported)
+    if not _alike(_answer(network, example), wanted):
+        raise DeepcorrectError(_UNLIKE)
     try:
-        found = [_answer(network, example), _answer(network, images)]
+        found = _alike(_answer(network, images), others)
     except DeepcorrectError:
         if not fixed:
             raise
-        found = []
-    if [len(answer) for answer in found] != [len(example), len(images)] and fixed:
-        raise DeepcorrectError(
-            f"exported for {len(example)} image(s) at a time alone; export it with "
-            'dynamic_shapes=({0: torch.export.Dim("batch")},)'
-        )
-    if not all(_alike(answer, given) for answer, given in zip(found, wanted, strict=True)):
-        raise DeepcorrectError(
-            "rebuilt with modules, it does not answer images as the program does; give the network's Python code instead "
-            "(file.py:factory)"
-        )
+        found = False
+    if not found:
+        raise DeepcorrectError(f"exported for {len(example)} {_ALONE}" if fixed else _UNLIKE)
     return network
 
 
