@@ -69,10 +69,10 @@ def ask(model: nn.Module, images: Tensor, data: str) -> Tensor:
             f"the network answers {len(images)} images with a {tuple(answer.shape)} tensor of {_name(answer.dtype)}; "
             "deepcorrect needs floating-point logits, (B, classes)"
         )
-    if answer.isnan().any():
-        broken = [name for name, tensor in _tensors(model) if tensor.is_floating_point() and tensor.isnan().any()]
-        where = f"{broken[0]} holds NaN" if broken else "its weights are sound, so its values overflow on the way"
-        raise DeepcorrectError(f"the network answers clean images of {data} with NaN: {where}")
+    if answer.isnan().any() or answer.isposinf().any():
+        broken = [name for name, tensor in _tensors(model) if tensor.is_floating_point() and not tensor.isfinite().all()]
+        where = f"{broken[0]} holds such" if broken else "its weights are sound, so its values overflow on the way"
+        raise DeepcorrectError(f"the network answers clean images of {data} with NaN or infinite numbers: {where}")
     return answer
 
 

@@ -24,9 +24,13 @@ TOLERANCE = 0.002
 def agrees(preprocessing: Preprocessing, transform: Transform) -> bool:
     """Whether images are prepared as a library's transform prepares them."""
     prepare = Prepare(preprocessing.crop, preprocessing.mean, preprocessing.std)
+    side = preprocessing.crop or preprocessing.resize
     for image in _images():
+        theirs = transform(image)
+        if not isinstance(theirs, Tensor) or theirs.ndim != 3 or (side and theirs.shape[1:] != (side.size, side.size)):
+            return False
         resized = np.array(preprocessing.resize(image) if preprocessing.resize else image)
-        ours, theirs = prepare(as_float(torch.from_numpy(resized).permute(2, 0, 1)[None]))[0], transform(image)
+        ours = prepare(as_float(torch.from_numpy(resized).permute(2, 0, 1)[None]))[0]
         if ours.shape != theirs.shape or not (ours - theirs).abs().mean() <= TOLERANCE * theirs.std():
             return False
     return True

@@ -24,6 +24,10 @@ aten = torch.ops.aten
 _IN_TRAINING = "it was exported in training mode; call eval() on the network before torch.export.export"
 _ALONE = 'image(s) at a time alone; export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 _UNLIKE = "rebuilt with modules, it does not answer images as the program does; give its Python code instead (file.py:factory)"
+_RANDOM = (
+    "the program answers the same images differently each time, as with dropout that stays on; call eval() on the network before "
+    "torch.export.export"
+)
 _DROPOUT = (aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default, aten.feature_alpha_dropout.default)
 _NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
@@ -60,7 +64,7 @@ def _rebuilt(exported: GraphModule, example: Tensor) -> GraphModule:
     fixed = isinstance(taken, Tensor) and isinstance(taken.shape[0], int)
     wanted = _answer(exported, example)
     if not _alike(_answer(exported, example), wanted):
-        raise DeepcorrectError("the program answers the same images differently each time, as with dropout that stays on")
+        raise DeepcorrectError(_RANDOM)
     others = _answer_each(exported, images, len(example)) if fixed else _answer(exported, images)
     network = with_modules(exported)
     if not _alike(_answer(network, example), wanted):
@@ -97,7 +101,7 @@ def with_modules(exported: GraphModule) -> GraphModule:
         alike = (type(module), *(str(given.target if isinstance(given, Node) else given) for given in node.args[1:]))
         if alike not in made:
             made[alike] = _name(exported, node, module, taken=set(made.values()))
-            exported.set_submodule(made[alike], module)
+            exported.add_submodule(made[alike], module)
         with graph.inserting_before(node):
             called = graph.call_module(made[alike], (node.args[0],))
         called.meta = dict(node.meta)
@@ -117,10 +121,11 @@ def _has_own_weights(exported: GraphModule, node: Node) -> bool:
 
 
 def _name(exported: GraphModule, node: Node, module: nn.Module, *, taken: set[str]) -> str:
-    """The name of the module that owned an operation's tensors and no others, of several the last tensor's, else a new one."""
+    """The name of the module that an operation was in or that owned its tensors, if that held no others, else a new one."""
     names = [str(used.target) for used in exported.graph.nodes if used.op == "get_attr" and used.users]
     owners = [str(given.target).rpartition(".")[0] for given in node.args[1:] if isinstance(given, Node)]
-    for owner in reversed(owners):
+    inside = [str(path) for path, _ in node.meta.get("nn_module_stack", {}).values()]
+    for owner in (*inside[-1:], *reversed(owners)):
         held = [name for name in names if name.startswith(f"{owner}.")]
         same = all(getattr(module, name[len(owner) + 1 :], None) is _attribute(exported, name) for name in held)
         if owner and owner not in taken and same:

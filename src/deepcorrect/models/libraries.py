@@ -70,10 +70,7 @@ def library_preprocessing(spec: str) -> Preprocessing | None:
     expected = LIBRARIES[name].expected(spec, network)
     with _asking(spec):
         if not agrees(expected.preprocessing, expected.transform):
-            raise DeepcorrectError(
-                f"{spec}: its {expected.name} prepares images otherwise than by resizing, cropping the centre and normalising, "
-                "which is all that is supported"
-            )
+            raise _otherwise(spec, expected.name)
     return expected.preprocessing
 
 
@@ -88,6 +85,13 @@ def library_model(spec: str) -> nn.Module | None:
         return None
     name, _, network = spec.partition(":")
     return Prepared(LIBRARIES[name].network(spec, network), preprocessing)
+
+
+def _otherwise(spec: str, name: str) -> DeepcorrectError:
+    return DeepcorrectError(
+        f"{spec}: its {name} prepares images otherwise than by resizing, cropping the centre and normalising, which is all that "
+        "is supported"
+    )
 
 
 @contextmanager
@@ -177,7 +181,10 @@ def _huggingface_expected(spec: str, name: str) -> Expected:
         unknown = ", ".join(field for field, value in given.items() if value and field not in UNDERSTOOD)
         described = f"{type(processor).__name__} ({unknown})" if unknown else type(processor).__name__
         transform = partial(_huggingface_transform, processor)
-        return Expected(_from_processor(spec, given), transform, described)
+        try:
+            return Expected(_from_processor(spec, given), transform, described)
+        except KeyError:  # one that does something else altogether has no such settings
+            raise _otherwise(spec, described) from None
 
 
 def _huggingface_transform(processor: Callable[..., Mapping[str, Tensor]], image: Image.Image) -> Tensor:
@@ -193,7 +200,7 @@ def _from_processor(spec: str, given: Mapping[str, Any]) -> Preprocessing:
     size, crop, resize = given.get("size") or {}, None, None
     if given.get("do_resize"):
         edge = size.get("shortest_edge")
-        if edge is None and size.get("height") != size.get("width"):
+        if edge is None and (size.get("height") is None or size["height"] != size.get("width")):
             raise DeepcorrectError(f"{spec}: it expects {size}; only square images are supported")
         if edge is not None and str(given.get("image_processor_type")).startswith("Levit"):
             resize = Resize(int(256 / 224 * edge), interpolation=interpolation)
