@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import namedtuple
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -87,7 +87,8 @@ class Waves(nn.Module):
         self.waves = nn.Parameter(torch.randn(1, 6, 1, 1, dtype=torch.complex64))
 
     def forward(self, held: Tensor) -> Tensor:
-        return (torch.fft.fft2(held) * self.waves).abs()
+        found: Tensor = (torch.fft.fft2(held) * self.waves).abs()
+        return found
 
 
 @pytest.mark.parametrize("network", [Viewing, Reordering])
@@ -153,7 +154,7 @@ def test_a_device_may_be_text_or_is_where_the_network_is(dataset: Dataset) -> No
 
 def test_of_a_compiled_network_the_one_inside_is_taken(dataset: Dataset) -> None:
     model = plain().eval()
-    compiled = torch.compile(model, backend="eager")
+    compiled = cast(nn.Module, torch.compile(model, backend="eager"))
     compiled(torch.rand(2, 3, 8, 8))
     job = Job(compiled, dataset)
     assert job.model is model
@@ -200,7 +201,7 @@ class Demanding(nn.Module):
         (lambda: plain().to("meta"), r"0\.weight is on the meta device, without any numbers"),
         (lambda: torch.jit.script(plain()), "TorchScript module, inside which no layer can be reached"),
         (in_place, "the network is compiled by torch.compile"),
-        (lambda: nn.Sequential(torch.compile(plain(), backend="eager")), r"0 is compiled by torch\.compile"),
+        (lambda: nn.Sequential(cast(nn.Module, torch.compile(plain(), backend="eager"))), r"0 is compiled by torch\.compile"),
         (lambda: Answering(lambda logits: (logits, logits)), "answers with tuple of 2, not with one tensor of logits"),
         (lambda: Answering(lambda logits: {"logits": logits}), r"answers with dict \(logits\), not"),
         (lambda: Answering(lambda logits: Answer(logits, logits)), r"answers with Answer \(logits, features\), not"),
@@ -255,10 +256,10 @@ def test_loading_a_network_leaves_the_random_state_alone(spec: str, tmp_path: An
     code += "def make():\n    " + seeding.replace("\n", "\n    ") + "return torch.nn.Conv2d(3, 4, 3)\n"
     (tmp_path / "net.py").write_text(code)
     for seed in (torch.manual_seed, np.random.seed, random.seed):
-        seed(7)  # type: ignore[operator]
+        seed(7)
     wanted = random_state()
     for seed in (torch.manual_seed, np.random.seed, random.seed):
-        seed(7)  # type: ignore[operator]
+        seed(7)
     find_preprocessing(spec)
     load_model(spec)
     assert random_state() == wanted

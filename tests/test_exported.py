@@ -77,6 +77,8 @@ class Sharing(nn.Module):
 class Headed(nn.Module):
     """Operations of every kind that are no layer, between two that are."""
 
+    kernel: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kernel", torch.rand(8, 1, 3, 3))

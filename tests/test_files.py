@@ -26,9 +26,10 @@ def test_what_has_nothing_to_do_with_the_file_is_raised_as_it_is(error: BaseExce
 
 def test_the_system_s_reason_is_told_with_its_remedy(tmp_path: Path) -> None:
     missing = tmp_path / "nowhere" / "file"
-    for write in (lambda: write_text(missing, "text"), lambda: write_tensors(missing, {"a": torch.rand(2)})):
-        with pytest.raises(DeepcorrectError, match="cannot be written: No such file or directory; make its folder first"):
-            write()
+    with pytest.raises(DeepcorrectError, match="cannot be written: No such file or directory; make its folder first"):
+        write_text(missing, "text")
+    with pytest.raises(DeepcorrectError, match="cannot be written: No such file or directory; make its folder first"):
+        write_tensors(missing, {"a": torch.rand(2)})
     (tmp_path / "folder").mkdir()
     with pytest.raises(DeepcorrectError, match="cannot be written: Is a directory; choose another --out"):
         write_text(tmp_path / "folder", "text")

@@ -253,7 +253,7 @@ class Helped(nn.Module):
         return self.answer(logits, self.helper(held)) if self.training else logits
 
 
-Outputs = namedtuple("Outputs", "logits aux_logits")  # noqa: PYI024
+Outputs = namedtuple("Outputs", "logits aux_logits")
 
 
 def trained(dataset: Dataset, answer: Callable[[Tensor, Tensor], object], seed: int = 0) -> dict[str, Tensor]:

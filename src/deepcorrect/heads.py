@@ -34,7 +34,7 @@ def replace_head(model: nn.Module, name: str, classes: int) -> nn.Linear:
     """Put a new dense layer, for so many classes and all zeros, in the place of the old."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    new = nn.utils.skip_init(nn.Linear, old.in_features, classes).to(old.weight)
+    new = nn.Linear(old.in_features, classes, device="meta").to_empty(device=old.weight.device).to(old.weight)
     nn.init.zeros_(new.weight)
     nn.init.zeros_(new.bias)
     model.set_submodule(name, new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from deepcorrect.runtime import Precision, device_of, laid_out
 from deepcorrect.seeding import own_random_state
 
 
+@dataclass(init=False)
 class Job:
     """A network and what it is measured on.
 
@@ -43,6 +45,16 @@ class Job:
             reached, or it has fewer outputs than there are classes to be told apart. It is then left as it was.
     """
 
+    model: nn.Module
+    data: Dataset
+    device: torch.device
+    precision: Precision
+    seed: int
+    run: Run | None
+    reporter: Reporter
+    processes: Processes
+    classifies: bool
+
     def __init__(
         self,
         model: nn.Module,
@@ -58,7 +70,7 @@ class Job:
         self.model = plain(model)
         self.data = data
         self.device = device_of(self.model, device)
-        self.precision: Precision = precision
+        self.precision = precision
         self.seed = seed
         self.run = run
         self.reporter = reporter or Silent()

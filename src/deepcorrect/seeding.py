@@ -50,7 +50,7 @@ def normal_field(seed: int, index: int, severity: float, shape: tuple[int, ...])
 def own_random_state(seed: int) -> Iterator[None]:
     """Seed torch's global generators for code that draws from them, such as a network's, and leave them, NumPy's and Python's
     as they were."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     before, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:

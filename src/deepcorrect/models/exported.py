@@ -25,8 +25,8 @@ _IN_TRAINING = "it was exported in training mode; call eval() on the network bef
 _ALONE = 'image(s) at a time alone; export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 _UNLIKE = "rebuilt with modules, it does not answer images as the program does; give its Python code instead (file.py:factory)"
 _RANDOM = (
-    "the program answers the same images differently each time, as with dropout that stays on; call eval() on the network before "
-    "torch.export.export"
+    "the program answers the same images differently each time, as with dropout that stays on; call eval() on the network "
+    "before torch.export.export"
 )
 _DROPOUT = (aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default, aten.feature_alpha_dropout.default)
 _NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}

@@ -89,8 +89,8 @@ def library_model(spec: str) -> nn.Module | None:
 
 def _otherwise(spec: str, name: str) -> DeepcorrectError:
     return DeepcorrectError(
-        f"{spec}: its {name} prepares images otherwise than by resizing, cropping the centre and normalising, which is all that "
-        "is supported"
+        f"{spec}: its {name} prepares images otherwise than by resizing, cropping the centre and normalising, which is all "
+        "that is supported"
     )
 
 

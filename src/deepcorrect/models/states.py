@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -169,7 +170,7 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     complete: Mapping[str, Tensor] = state
     if not _difference(state, network):
         own = network.state_dict()
-        complete = own | state
+        complete = OrderedDict({**own, **state})
         complete._metadata = own._metadata  # type: ignore[attr-defined]
     try:
         network.load_state_dict(complete)
