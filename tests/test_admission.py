@@ -235,6 +235,12 @@ def test_what_is_no_module_is_refused(dataset: Dataset) -> None:
         Job(plain, dataset)  # type: ignore[arg-type]
 
 
+def test_an_exported_program_is_to_come_from_its_file(dataset: Dataset) -> None:
+    program = torch.export.export(plain().eval(), (torch.rand(2, 3, 8, 8),))
+    with pytest.raises(DeepcorrectError, match=r"cannot be put into eval mode .* torch\.export\.save"):
+        Job(program.module(), dataset)
+
+
 def test_answers_that_turn_nan_under_a_distortion_are_told() -> None:
     model = Answering(lambda logits: logits).eval()
     model.wrap = lambda logits: torch.where(seen[0] < 1e-3, torch.nan, logits)

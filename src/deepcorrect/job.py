@@ -88,7 +88,13 @@ class Job:
 
     def _prepare(self) -> None:
         """Move the network and see what it answers; no random number that it draws is missing to others."""
-        self.model.to(self.device).eval()
+        try:
+            self.model.to(self.device).eval()
+        except NotImplementedError as error:  # of what torch.export gives as a module
+            raise DeepcorrectError(
+                f"the network cannot be put into eval mode ({error}); save an exported program by torch.export.save and load "
+                "that file as a network"
+            ) from None
         example = self.example
         with own_random_state(self.seed):
             logits = ask(self.model, example, self.data.name)
