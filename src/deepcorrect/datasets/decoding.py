@@ -16,7 +16,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 DECODING = 2
 """Counts the rules by which files become pixels: what was made of pixels by others is not continued."""
 
-COLOURS = frozenset("1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV".split())
+COLOURS = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Pillow's modes of 8 bits and less that it converts to grey and RGB without a loss of range."""
 
 ORIENTATION = 0x0112
@@ -103,11 +103,11 @@ def decode(name: str, open: Callable[[], Image.Image], resize: Resize | None, gr
 def eight_bits(image: Image.Image) -> Image.Image:
     """A loaded image with 8 bits a value, by a rule that depends on its format alone: no image is stretched to its own range.
 
-    16 bits are scaled from 65535 to 255, 12 bits of a TIFF file from 4095, and floats from 1; those that a TIFF file counts from
-    white to black are inverted. Images of 8 bits and less come back as they are.
+    16 bits are scaled from 65535 to 255, 12 bits of a TIFF file from 4095, and floats from 1, and inverted where a TIFF file says
+    that 0 is white. Images of 8 bits and less come back as they are.
 
     Raises:
-        DeepcorrectError: floats outside [0, 1], integers of 32 bits or with a sign, or bands that are no colours; without a name.
+        DeepcorrectError: floats outside [0, 1], integers of 32 bits or with a sign, other bands than colours. It has no name.
     """
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     if tags.get(SAMPLE_FORMAT, (1,))[0] == 2:
@@ -137,7 +137,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 def upright(image: Image.Image) -> Image.Image:
     """A loaded image turned as its EXIF tag says; where the tags are damaged, as it lies."""
     try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged tags raise what their parts are read with
         return image
     return image if turn is None else image.transpose(turn)

@@ -12,13 +12,16 @@ from PIL import Image
 
 from deepcorrect.errors import DeepcorrectError
 
-STILL = frozenset("AVIF BMP DIB GIF HEIF JPEG JPEG2000 JXL MPO PCX PNG PPM QOI SGI SUN TGA TIFF WEBP".split())
+STILL = frozenset((
+    "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO",
+    "PCX", "PNG", "PPM", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP",
+))  # fmt: skip
 """Formats of photographs and scans, by Pillow's names: no documents, films or icons. Some need a plugin of Pillow."""
 SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in STILL)
 """Of the pictures that are read, in lower case."""
 
 SYSTEM = frozenset(("__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found"))
-BESIDE = frozenset(".csv .db .html .ini .json .jsonl .log .md .tsv .txt .xml .yaml .yml".split())
+BESIDE = frozenset((".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
 """Suffixes of what describes pictures, which nobody takes for one."""
 
 
@@ -59,7 +62,7 @@ class PassedOver:
         if self.suffixes:
             yield f"passed over, as no pictures that Pillow reads here: {self.files()}"
         if self.hidden:
-            yield f"passed over: {self.hidden} hidden picture(s), or in hidden folders and those of systems (.ipynb_checkpoints)"
+            yield f"passed over: {self.hidden} hidden picture(s), such as those in .ipynb_checkpoints"
         if self.again:
             yield f"passed over: {self.again} link(s) to folders that are read already"
 

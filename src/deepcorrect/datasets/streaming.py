@@ -33,7 +33,7 @@ class Decoded(NamedTuple):
     bad: dict[int, DeepcorrectError]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As an array, through a pipe: tensors would go through /dev/shm, which is small in containers and kills when it is full."""
+        """As an array, through a pipe: tensors would take /dev/shm, which is small in containers and kills when it is full."""
         return _received, (self.pixels.permute(0, 2, 3, 1).numpy(), self.bad)
 
 
@@ -136,7 +136,7 @@ class Stream:
         if not workers:
             yield from map(self.__getitems__, positions)
             return
-        loader = DataLoader(
+        loader: DataLoader[Any] = DataLoader(
             self,  # type: ignore[arg-type]
             batch_sampler=positions,
             num_workers=workers,
