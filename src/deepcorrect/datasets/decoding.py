@@ -16,7 +16,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 DECODING = 2
 """Counts the rules by which files become pixels: what was made of pixels by others is not continued."""
 
-COLOURS = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
+COLOURS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Pillow's modes of 8 bits and less that it converts to grey and RGB without a loss of range."""
 
 ORIENTATION = 0x0112
@@ -101,13 +101,13 @@ def decode(name: str, open: Callable[[], Image.Image], resize: Resize | None, gr
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """A loaded image with 8 bits a value, by a rule that depends on its format alone: no image is stretched to its own range.
+    """A loaded image with 8 bits a value, by a rule that depends on its format alone: none is stretched to its own range.
 
-    16 bits are scaled from 65535 to 255, 12 bits of a TIFF file from 4095, and floats from 1, and inverted where a TIFF file says
-    that 0 is white. Images of 8 bits and less come back as they are.
+    16 bits are scaled from 65535 to 255, 12 bits of a TIFF file from 4095, and floats from 1; they are inverted where a TIFF
+    file says that 0 is white. Images of 8 bits and less come back as they are.
 
     Raises:
-        DeepcorrectError: floats outside [0, 1], integers of 32 bits or with a sign, other bands than colours. It has no name.
+        DeepcorrectError: floats outside [0, 1], integers of 32 bits or with a sign, or unknown colours.
     """
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     if tags.get(SAMPLE_FORMAT, (1,))[0] == 2:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from deepcorrect.datasets.decoding import DECODING, Resize, decode
 from deepcorrect.datasets.images import Images, ImageSet
 from deepcorrect.datasets.listing import printable
+from deepcorrect.datasets.workers import read_ahead
 from deepcorrect.errors import DeepcorrectError
 
 READ_AT_ONCE = 64
@@ -133,26 +131,10 @@ class Stream:
         """
         positions = [group.tolist() for group in groups]
         workers = min(self.workers, len(positions)) if len(positions) > 1 else 0
-        if not workers:
+        if workers:
+            yield from read_ahead(self, positions, workers, ahead=ahead)
+        else:
             yield from map(self.__getitems__, positions)
-            return
-        loader: DataLoader[Any] = DataLoader(
-            self,  # type: ignore[arg-type]
-            batch_sampler=positions,
-            num_workers=workers,
-            collate_fn=_as_they_are,
-            prefetch_factor=max(2, 1 + ahead // workers),
-            worker_init_fn=_begin_work,
-            generator=torch.Generator(),  # else the seeds of the workers are drawn from the global one
-        )
-        try:
-            yield from loader
-        except (RuntimeError, OSError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
-            raise DeepcorrectError(
-                f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer with --workers, or "
-                "--workers 0 for none"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -241,16 +223,6 @@ def _sound(decoded: Decoded) -> Tensor:
 
 def _with_remedy(error: DeepcorrectError) -> DeepcorrectError:
     return DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad")
-
-
-def _begin_work(worker: int) -> None:
-    """A worker leaves Ctrl-C to the reader, which ends it, and says nothing in its terminal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
-
-
-def _as_they_are(decoded: Any) -> Any:
-    return decoded
 
 
 def _in_order(count: int) -> Sequence[Tensor]:
