@@ -20,7 +20,10 @@ STILL = frozenset((
 SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in STILL)
 """Of the pictures that are read, in lower case."""
 
-SYSTEM = frozenset(("__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found"))
+SYSTEM = frozenset((
+    "__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found", "system volume information",
+))  # fmt: skip
+"""Folders of operating systems, storage and Python, in lower case."""
 BESIDE = frozenset((".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
 """Suffixes of what describes pictures, which nobody takes for one."""
 
