@@ -65,9 +65,7 @@ def test_the_usual_files_are_those_of_torchvision(tmp_path: Path) -> None:
 
 def test_every_kind_of_picture_is_read_and_others_are_told(tmp_path: Path) -> None:
     pictures = ["1.jfif", "2.JPE", "3.jp2", "4.tga", "5.dib", "6.pnm", "7.apng", "8.mpo", "9.webp", "a.tar.jpg"]
-    touch(
-        tmp_path, *pictures, *(f"{place}.cr2" for place in range(3)), "b.MOV", "README", "notes.txt", "labels.csv", "x.psd"
-    )
+    touch(tmp_path, *pictures, *(f"{place}.cr2" for place in range(3)), "b.MOV", "README", "notes.txt", "labels.csv", "x.psd")
     assert names(tmp_path) == pictures
     assert lines(tmp_path) == ["passed over, as no pictures that Pillow reads here: 3 .cr2, 1 without a suffix, 1 .mov, 1 .psd"]
     assert lines(touch(tmp_path / "plain", "1.jpg", "notes.TXT", "Thumbs.db", "desktop.ini", ".DS_Store")) == []
