@@ -39,7 +39,7 @@ def twelve_bits(values: np.ndarray) -> np.ndarray:
 
 
 SIXTEEN = RAMP.astype(np.uint16)
-FILES = {
+FILES: dict[str, Callable[[Path], object]] = {
     "png": lambda file: Image.fromarray(SIXTEEN).save(file, "PNG"),
     "tiff": lambda file: Image.fromarray(SIXTEEN).save(file, "TIFF", compression="tiff_deflate"),
     "pgm": lambda file: file.write_bytes(b"P5 64 48 65535\n" + SIXTEEN.astype(">u2").tobytes()),

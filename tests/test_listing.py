@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcorrect.datasets import listing, load_dataset
+from deepcorrect.datasets import load_dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.datasets.listing import PassedOver, is_hidden, list_pictures
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_listed_is_refused_or_skipped(tmp_path: Path, mo
         return entries(place)
 
     entries = os.scandir
-    monkeypatch.setattr(listing.os, "scandir", scandir)
+    monkeypatch.setattr("deepcorrect.datasets.listing.os.scandir", scandir)
     with pytest.raises(DeepcorrectError, match=r"closed: this folder cannot be listed \(Permission denied\); .*--skip-bad"):
         list_pictures(tmp_path)
     told: list[str] = []
