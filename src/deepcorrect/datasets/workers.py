@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 import warnings
@@ -34,10 +35,11 @@ def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead:
         generator=torch.Generator(),  # else the seeds of the workers are drawn from the global one
     )
     try:
+        multiprocessing.Lock()  # where there is no place for one, a loader that is half made would complain of itself
         found = iter(loader)
         with _told_of_dead_workers():
             yield from found
-    except (RuntimeError, OSError, EOFError) as error:
+    except (RuntimeError, OSError, EOFError, MemoryError) as error:
         raise _failed(error) from error
 
 
