@@ -37,7 +37,8 @@ class Job:
         classifies: whether its outputs are the data's classes; the features of any network will do for other data.
 
     Raises:
-        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes to be told apart.
+        DeepcorrectError: the network does not take such images, or its outputs cannot be the data's classes (see
+            ``Dataset.require_outputs``).
     """
 
     model: nn.Module
@@ -54,11 +55,8 @@ class Job:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.eval()
         outputs = count_outputs(self.model, self.data, self.example)
-        if self.classifies and outputs < len(self.data.classes):
-            raise DeepcorrectError(
-                f"{self.data.name} has {len(self.data.classes)} classes, the network only {outputs} outputs: label "
-                f"{outputs} ({self.data.classes[outputs]}) lies outside; use data of the network's own classes"
-            )
+        if self.classifies:
+            self.data.require_outputs(outputs)
 
     @property
     def example(self) -> Tensor:
@@ -72,8 +70,8 @@ class Job:
 
 
 def example_of(data: Dataset) -> Tensor:
-    """Two test images, (2, C, H, W) in [0, 1]."""
-    return next(batches(data.test.take(torch.arange(2)), 2, torch.device("cpu"))).images
+    """Two test images, (2, C, H, W) in [0, 1]; of a single one, it twice."""
+    return next(batches(data.test.take(torch.arange(2) % len(data.test)), 2, torch.device("cpu"))).images
 
 
 def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:
@@ -119,7 +117,7 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
 def _suspicion(top1: float, labels: Tensor) -> str:
     """A warning where the clean accuracy is no better than that of one answer for all images, within three standard errors."""
     chance = float(torch.bincount(labels).max()) / len(labels)
-    if top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
+    if chance == 1 or top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
         return ""
     return f"; warning: one answer for all gives {chance:.4f}; are preprocessing and classes of the network those of the data?"
 

@@ -99,6 +99,7 @@ def correct(
     Returns:
         The correction, left attached, and the records without and with it.
     """
+    job.data.require_training()
     check_options(job, options)
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
@@ -131,6 +132,7 @@ def finetune(
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
+    job.data.require_training()
     require_bare(job.model)
     baseline = _measure_baseline(job, distortion, levels)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
@@ -175,6 +177,7 @@ def train_baseline(
     job: Job, recipe: Recipe, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False
 ) -> list[Record]:
     """Train the whole network on clean images, then assess it."""
+    job.data.require_training()
     _train(job, job.model, recipe, None, ())
     if half:
         round_to_half(job.model)
@@ -185,6 +188,7 @@ def train_baseline(
 
 def train_head(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False) -> list[Record]:
     """Fit the network's last layer to the training images, all others as they are, then assess it."""
+    job.data.require_training()
     name = last_dense(job.layers)
     job.reporter.stage("features", len(job.data.train) + len(job.data.validation))
     train_set, validation = (

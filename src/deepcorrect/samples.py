@@ -35,7 +35,7 @@ class Samples:
     ) -> None:
         self._classes = data.classes
         self._levels = (0.0, *levels)
-        drawn = data.test.balanced(min(len(data.classes), len(data.test)), seed)
+        drawn = data.test.balanced(len(set(data.test.labels.tolist())), seed)
         order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]
         (batch,) = batches(drawn.take(order), COUNT, device)
         self._labels = batch.labels.tolist()

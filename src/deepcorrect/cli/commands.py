@@ -109,7 +109,7 @@ def correct(
     from deepcorrect.cli import context
 
     recipe = context.recipe_for("correct", training, common)
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, trains=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         chosen = context.pick_convolutions(job, layers)
         plan = pipeline.CorrectionOptions(
@@ -153,7 +153,7 @@ def finetune(
     from deepcorrect.layers import pick
 
     recipe = context.recipe_for("finetune", training, common)
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, trains=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
@@ -186,7 +186,7 @@ def evaluate(
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, corrections=[path] if path else []) as job:
         kind, steps = context.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
         settings |= {"restore": restore} if restore else {}

@@ -38,13 +38,14 @@ def read_hub(
     skip_bad: bool = False,
     workers: int = 0,
     counts: Counts | None = None,
+    whole: bool | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Find the images; their splits are used as ``deepcorrect.datasets.images.divide`` says.
 
     Args:
         name: on the hub, with a configuration behind a colon if it has several; or a folder.
-        resize, grey, skip_bad, workers, counts, warn: as for ``read_folder``.
+        resize, grey, skip_bad, workers, counts, whole, warn: as for ``read_folder``.
 
     Raises:
         DeepcorrectError: the library or the data is not there, or it has no column of images and none of classes.
@@ -72,7 +73,7 @@ def read_hub(
         stream = Stream.of(np.arange(len(table)), Rows(table, images), resize, grey, source=source, workers=workers)
         read = StreamedSet(stream, classes, torch.arange(len(table)))
         parts[part] = read.without_bad(warn) if skip_bad else read
-    return Dataset.of_parts(f"hf:{name}", tuple(features[labels].names), parts, counts)
+    return Dataset.of_parts(f"hf:{name}", tuple(features[labels].names), parts, counts, whole=whole, warn=warn)
 
 
 def _load(name: str) -> Mapping[str, Any]:

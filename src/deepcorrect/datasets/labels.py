@@ -1,0 +1,153 @@
+"""Which output of a network a class is, by their names: classes of a folder are few or many of a network's, in any order.
+
+An output's name may be a line of ImageNet's lists, ``n01440764 tench, Tinca tinca``: a WordNet id, a name, and synonyms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from deepcorrect.datasets.images import Dataset
+from deepcorrect.errors import DeepcorrectError
+
+REMEDY = "name the outputs as the data's classes are, in the outputs' order, in a file for --classes"
+_ID = re.compile(r"(n\d{8})(?:[\s_.,:-]+(.*))?")
+
+
+class Name(NamedTuple):
+    """A class's name in its parts; ``id`` is empty where it has no WordNet id, ``words`` where it has nothing else."""
+
+    id: str
+    words: str
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Of a line of a list, a folder or a label."""
+        text = unicodedata.normalize("NFC", text.strip())
+        found = _ID.fullmatch(text)
+        return cls(found[1], (found[2] or "").strip()) if found else cls("", text)
+
+    @property
+    def synonyms(self) -> list[str]:
+        """What stands between commas."""
+        return [part.strip() for part in self.words.split(",") if part.strip()]
+
+
+def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str], None]) -> Dataset:
+    """The data with labels that number a network's outputs, and the outputs' names for classes.
+
+    Where they are the data's own already, nothing changes.
+
+    Args:
+        outputs: the network's, in their order.
+        warn: told where as many names are none of the outputs', so that the order decides.
+
+    Raises:
+        DeepcorrectError: as ``match_classes``.
+    """
+    found = match_classes(data.classes, outputs, data.name)
+    if found is None:
+        warn(
+            f"{data.name}: none of its {len(outputs)} classes is called like the network's outputs "
+            f"({data.classes[0]}; {_shown(outputs)[0]}), so they are taken in their order"
+        )
+    if found is None or found == tuple(range(len(outputs))):
+        return replace(data, numbered=False)
+    table = torch.tensor(found)
+    return replace(data, classes=_shown(outputs), numbered=False).each(lambda part: part.labelled(table[part.labels]))
+
+
+def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "the data") -> tuple[int, ...] | None:
+    """The output of each class; None where no name matches and there are as many of each, so that only the order can decide.
+
+    Names match as they are, by WordNet id, by the first name of a list of synonyms, with upper and lower case, spaces,
+    underscores and hyphens taken as the same, and by any synonym, whichever comes first.
+
+    Args:
+        data: what to call the classes' source in messages.
+
+    Raises:
+        DeepcorrectError: a class that is no output or may be several, or two classes that are the same.
+    """
+    index = _Index(outputs)
+    found = [index.find(name) for name in classes]
+    if len(classes) == len(outputs):
+        if all(place in places for place, places in enumerate(found)):
+            return tuple(range(len(outputs)))
+        if not any(found):
+            return None
+    for name, places in zip(classes, found, strict=True):
+        if not places:
+            raise DeepcorrectError(f"{data}: class {name} is none of the network's {len(outputs)} outputs by name; {REMEDY}")
+        if len(places) > 1:
+            first, second = places[:2]
+            raise DeepcorrectError(
+                f"{data}: class {name} may be the network's output {first} ({outputs[first]}) or {second} ({outputs[second]}); "
+                "name its folder by WordNet id or as in a file for --classes"
+            )
+    chosen = [places[0] for places in found]
+    for place, output in enumerate(chosen):
+        if chosen.index(output) < place:
+            other = classes[chosen.index(output)]
+            raise DeepcorrectError(
+                f"{data}: classes {other} and {classes[place]} are both output {output} ({outputs[output]}) of the network; "
+                "put their images together"
+            )
+    return tuple(chosen)
+
+
+class _Index:
+    """Outputs by what they may be called, the surest ways first."""
+
+    def __init__(self, outputs: Sequence[str]) -> None:
+        parsed = [Name.parse(output) for output in outputs]
+        self._ids = _by_key([name.id] for name in parsed)
+        self._ways = [
+            (_exact, _by_key([name.words] for name in parsed)),
+            (_exact, _by_key(name.synonyms[:1] for name in parsed)),
+            (_folded, _by_key([_folded(name.words)] for name in parsed)),
+            (_folded, _by_key(map(_folded, name.synonyms[:1]) for name in parsed)),
+            (_folded, _by_key(map(_folded, name.synonyms) for name in parsed)),
+        ]
+
+    def find(self, text: str) -> list[int]:
+        """All outputs that a class may be in the surest way that knows any; those of its synonyms if none knows it whole."""
+        name = Name.parse(text)
+        if name.id in self._ids:
+            return self._ids[name.id]
+        return self._find(name.words) or sorted({place for part in name.synonyms for place in self._find(part)})
+
+    def _find(self, words: str) -> list[int]:
+        return next((known[key(words)] for key, known in self._ways if words and key(words) in known), [])
+
+
+def _by_key(keys: Iterable[Iterable[str]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place, each in enumerate(keys):
+        for key in dict.fromkeys(each):
+            if key:
+                found.setdefault(key, []).append(place)
+    return found
+
+
+def _exact(words: str) -> str:
+    return words
+
+
+def _folded(words: str) -> str:
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", words.replace("_", " ").strip()).casefold()
+
+
+def _shown(outputs: Sequence[str]) -> tuple[str, ...]:
+    """What to call outputs: the first name of each, or all of it where several begin with the same."""
+    names = [Name.parse(output) for output in outputs]
+    first = [next(iter(name.synonyms), name.id) for name in names]
+    count = Counter(first)
+    return tuple(name if count[name] == 1 else output for name, output in zip(first, outputs, strict=True))
