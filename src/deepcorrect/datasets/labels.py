@@ -47,7 +47,7 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
 
     Args:
         outputs: the network's, in their order.
-        warn: told where as many names are none of the outputs', so that the order decides.
+        warn: told which classes are which outputs, or that the order decides, as no name is known.
 
     Raises:
         DeepcorrectError: as ``match_classes``.
@@ -60,15 +60,18 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
         )
     if found is None or found == tuple(range(len(outputs))):
         return replace(data, numbered=False)
-    table = torch.tensor(found)
-    return replace(data, classes=_shown(outputs), numbered=False).each(lambda part: part.labelled(table[part.labels]))
+    table, shown = torch.tensor(found), _shown(outputs)
+    pairs = list(zip(data.classes, found, strict=True))[:3]
+    some = ", ".join(f"{name} is {place} ({outputs[place]})" for name, place in pairs)
+    warn(f"{data.name}: {len(found)} of the network's {len(outputs)} outputs by name: {some}{', ...' if len(found) > 3 else ''}")
+    return replace(data, classes=shown, numbered=False).each(lambda part: part.labelled(table[part.labels]))
 
 
 def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "the data") -> tuple[int, ...] | None:
     """The output of each class; None where no name matches and there are as many of each, so that only the order can decide.
 
-    Names match as they are, by WordNet id, by the first name of a list of synonyms, with upper and lower case, spaces,
-    underscores and hyphens taken as the same, and by any synonym, whichever comes first.
+    Names match by WordNet id; as they are, whole or the first of some synonyms; the same with upper and lower case, spaces,
+    underscores and hyphens taken as one; and by any synonym: whichever comes first.
 
     Args:
         data: what to call the classes' source in messages.
@@ -110,19 +113,18 @@ class _Index:
         parsed = [Name.parse(output) for output in outputs]
         self._ids = _by_key([name.id] for name in parsed)
         self._ways = [
-            (_exact, _by_key([name.words] for name in parsed)),
-            (_exact, _by_key(name.synonyms[:1] for name in parsed)),
-            (_folded, _by_key([_folded(name.words)] for name in parsed)),
-            (_folded, _by_key(map(_folded, name.synonyms[:1]) for name in parsed)),
+            (_exact, _by_key([name.words, *name.synonyms[:1]] for name in parsed)),
+            (_folded, _by_key(map(_folded, [name.words, *name.synonyms[:1]]) for name in parsed)),
             (_folded, _by_key(map(_folded, name.synonyms) for name in parsed)),
         ]
 
     def find(self, text: str) -> list[int]:
-        """All outputs that a class may be in the surest way that knows any; those of its synonyms if none knows it whole."""
+        """All outputs that a class may be in the surest way that knows any; by its synonyms together if none knows it whole."""
         name = Name.parse(text)
         if name.id in self._ids:
             return self._ids[name.id]
-        return self._find(name.words) or sorted({place for part in name.synonyms for place in self._find(part)})
+        parts = [set(places) for part in name.synonyms if (places := self._find(part))]
+        return self._find(name.words) or sorted(set.intersection(*parts) or set.union(*parts)) if parts else []
 
     def _find(self, words: str) -> list[int]:
         return next((known[key(words)] for key, known in self._ways if words and key(words) in known), [])
