@@ -134,5 +134,6 @@ def describe_data(
     }
     if found.undivided:
         parts = found.divided()
-        described["divided to train"] = [len(parts.train), len(parts.validation), len(parts.test)]
+        sizes = [len(part) for part in (parts.train, parts.validation, parts.test)]
+        described["divided to train"] = sizes if all(sizes) else None
     print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))

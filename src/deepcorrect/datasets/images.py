@@ -143,9 +143,6 @@ class Dataset:
         ladder: which severity ladder suits the images.
         train: empty where there are none to train on.
         numbered: whether labels number classes by the data's own order, which says nothing of a network with more outputs.
-
-    Raises:
-        DeepcorrectError: a label that is no position in the list.
     """
 
     name: str
@@ -155,12 +152,6 @@ class Dataset:
     validation: Images
     test: Images
     numbered: bool = field(default=False, kw_only=True)
-
-    def __post_init__(self) -> None:
-        for part in (self.train, self.validation, self.test):
-            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < len(self.classes):
-                wrong = next(label for label in part.labels.tolist() if not 0 <= label < len(self.classes))
-                raise DeepcorrectError(f"{self.name}: label {wrong} lies outside its {len(self.classes)} classes")
 
     @classmethod
     def of_parts(
@@ -229,9 +220,14 @@ class Dataset:
         """Refuse a network whose outputs cannot be these classes.
 
         Raises:
-            DeepcorrectError: fewer outputs than classes, or more where nothing says which are the data's.
+            DeepcorrectError: a label that is no class, fewer outputs than classes, or more where nothing says which are the
+                data's.
         """
         count = len(self.classes)
+        for part in (self.train, self.validation, self.test):
+            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < count:
+                wrong = next(label for label in part.labels.tolist() if not 0 <= label < count)
+                raise DeepcorrectError(f"{self.name}: label {wrong} lies outside its {count} classes")
         if outputs < count:
             raise DeepcorrectError(
                 f"{self.name} has {count} classes, the network only {outputs} outputs: label {outputs} "

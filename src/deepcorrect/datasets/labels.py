@@ -47,7 +47,7 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
 
     Args:
         outputs: the network's, in their order.
-        warn: told which classes are which outputs, or that the order decides, as no name is known.
+        warn: told of names that are found by a part or another spelling, or that the order decides, as none is known.
 
     Raises:
         DeepcorrectError: as ``match_classes``.
@@ -61,9 +61,9 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
     if found is None or found == tuple(range(len(outputs))):
         return replace(data, numbered=False)
     table, shown = torch.tensor(found), _shown(outputs)
-    pairs = list(zip(data.classes, found, strict=True))[:3]
-    some = ", ".join(f"{name} is {place} ({outputs[place]})" for name, place in pairs)
-    warn(f"{data.name}: {len(found)} of the network's {len(outputs)} outputs by name: {some}{', ...' if len(found) > 3 else ''}")
+    guessed = [f"{name} as {outputs[place]}" for name, place in zip(data.classes, found, strict=True) if name != outputs[place]]
+    if guessed and not all(Name.parse(name).id for name in data.classes):
+        warn(f"{data.name}: classes found among the network's outputs: {', '.join(guessed[:3])}{', ...' * (len(guessed) > 3)}")
     return replace(data, classes=shown, numbered=False).each(lambda part: part.labelled(table[part.labels]))
 
 
