@@ -57,6 +57,9 @@ def test_as_many_names() -> None:
     assert match_classes(["b", "a"], ["a", "b"]) == (1, 0)
     assert match_classes(["0", "1"], ["cat", "dog"]) is None
     assert match_classes(["crane", "crane"], ["crane", "crane"]) == (0, 1)
+    assert match_classes(["crane", "crane"], ["background", "crane", "crane"]) == (1, 2)
+    with pytest.raises(DeepcorrectError, match="class crane may be"):
+        match_classes(["emu", "crane"], ["emu", "crane", "crane"])
     with pytest.raises(DeepcorrectError, match="class emu is none of the network's 2 outputs"):
         match_classes(["cat", "emu"], ["dog", "cat"])
 

@@ -68,6 +68,16 @@ def test_too_few_images_to_be_divided(folder: Path) -> None:
         load_dataset(f"folder:{folder}", whole=False)
 
 
+def test_a_class_whose_training_images_are_all_unsound(tmp_path: Path) -> None:
+    fill(tmp_path, {f"{part}/{name}": 3 for part in ("train", "val") for name in "ab"})
+    for file in (tmp_path / "train" / "b").iterdir():
+        file.write_bytes(b"nothing")
+    spec = f"folder:{tmp_path}"
+    assert len(load_dataset(spec, skip_bad=True, whole=True).test) == 6
+    with pytest.raises(DeepcorrectError, match="no training images of class b, only some to test on"):
+        load_dataset(spec, skip_bad=True, whole=False)
+
+
 def test_whatever_trains_asks_for_training_images(folder: Path) -> None:
     job = Job(network(10), load_dataset(f"folder:{folder}", whole=True))
     before = {name: value.clone() for name, value in job.model.state_dict().items()}

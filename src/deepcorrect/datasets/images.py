@@ -181,15 +181,17 @@ class Dataset:
             if lacking and whole is None and len(parts) == 1 and counts is None:
                 warn(f"{name}: too few images for a {lacking} set; all of them are for measuring, none for training")
                 found = _whole(next(iter(parts.values())))
-            elif lacking == "train" and len(parts) > 1 and "train" not in parts and whole is not False:
-                warn(f"{name}: no training images, only {' and '.join(parts)}")
-            elif lacking == "train" and "train" not in parts and len(parts) > 1:
-                raise DeepcorrectError(
-                    f"{name}: no training images, only {' and '.join(parts)}; add a folder train beside them"
-                )
+            elif lacking == "train" and len(parts) == 2:
+                reason = f"{name}: no training images, only {' and '.join(parts)}"
+                if whole is False:
+                    raise DeepcorrectError(f"{reason}; add a folder train beside them")
+                warn(reason)
             elif lacking:
-                raise DeepcorrectError(f"{name}: too few images for a {lacking} set; give every class ten or more")
+                remedy = "give every class ten or more" if counts is None else "give smaller numbers to --split"
+                raise DeepcorrectError(f"{name}: too few images for a {lacking} set; {remedy}")
         train, validation, test = found
+        if whole is False and (untrained := set(test.labels.tolist()) - set(train.labels.tolist())):
+            raise DeepcorrectError(f"{name}: no training images of class {classes[min(untrained)]}, only some to test on")
         _tell_missing(name, classes, {"training": train, "validation": validation, "test": test}, warn)
         ladder = "cifar" if test.shape[-1] <= SMALL else "imagenet"
         return cls(name, classes, ladder, train, validation, test, numbered=True)

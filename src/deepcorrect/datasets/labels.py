@@ -70,6 +70,8 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
 def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "the data") -> tuple[int, ...] | None:
     """The output of each class; None where no name matches and there are as many of each, so that only the order can decide.
 
+    Names that several outputs have are no obstacle where all classes are in the outputs' order, behind a background if any.
+
     Names match by WordNet id; as they are, whole or the first of some synonyms; the same with upper and lower case, spaces,
     underscores and hyphens taken as one; and by any synonym: whichever comes first.
 
@@ -81,26 +83,26 @@ def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "t
     """
     index = _Index(outputs)
     found = [index.find(name) for name in classes]
-    if len(classes) == len(outputs):
-        if all(place in places for place, places in enumerate(found)):
-            return tuple(range(len(outputs)))
-        if not any(found):
-            return None
+    first = 1 if outputs and outputs[0].casefold() == "background" and len(outputs) == len(classes) + 1 else 0
+    if len(classes) == len(outputs) - first and all(place in places for place, places in enumerate(found, first)):
+        return tuple(range(first, len(outputs)))
+    if len(classes) == len(outputs) and not any(found):
+        return None
     for name, places in zip(classes, found, strict=True):
         if not places:
             raise DeepcorrectError(f"{data}: class {name} is none of the network's {len(outputs)} outputs by name; {REMEDY}")
         if len(places) > 1:
-            first, second = places[:2]
+            one, other = places[:2]
             raise DeepcorrectError(
-                f"{data}: class {name} may be the network's output {first} ({outputs[first]}) or {second} ({outputs[second]}); "
+                f"{data}: class {name} may be the network's output {one} ({outputs[one]}) or {other} ({outputs[other]}); "
                 "name its folder by WordNet id or as in a file for --classes"
             )
     chosen = [places[0] for places in found]
     for place, output in enumerate(chosen):
         if chosen.index(output) < place:
-            other = classes[chosen.index(output)]
+            same = classes[chosen.index(output)]
             raise DeepcorrectError(
-                f"{data}: classes {other} and {classes[place]} are both output {output} ({outputs[output]}) of the network; "
+                f"{data}: classes {same} and {classes[place]} are both output {output} ({outputs[output]}) of the network; "
                 "put their images together"
             )
     return tuple(chosen)

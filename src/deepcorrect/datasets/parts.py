@@ -83,9 +83,16 @@ def _innermost(folder: Path, part: Part) -> Path:
 
 
 def sub_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the folders directly inside one, hidden ones apart, sorted."""
-    with os.scandir(folder) as entries:
-        return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(Path(entry.name))))
+    """Names of the folders directly inside one, hidden ones apart, sorted.
+
+    Raises:
+        DeepcorrectError: it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(Path(entry.name))))
+    except OSError as error:
+        raise DeepcorrectError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
 def images_in(folder: Path) -> Iterator[Path]:

@@ -27,7 +27,7 @@ def output_names(spec: str) -> tuple[str, ...] | None:
     """
     if Path(spec).is_dir():
         file = Path(spec) / "classes.json"
-        return tuple(read_json(file)["classes"]) if file.is_file() else None
+        return tuple(read_json(file).get("classes", ())) or None if file.is_file() else None
     library, _, name = spec.partition(":")
     if library == "torchvision":
         return with_ids(tuple(_torchvision_weights(spec, name).meta.get("categories", ()))) or None
