@@ -69,6 +69,10 @@ def rank(
         measured = context.ideal_shares(ideal, chosen) if ideal else ()
         settings |= {"ideal": measured} if ideal else {}
         context.open_run(job, out, "rank", settings)
+        if out is not None and job.data.undivided:
+            context.tell(
+                f"{job.data.name}: ranked on all of it; for a correction to be tested on some of it, rank with --split"
+            )
         ranking = rank_job(job, kind, steps, chosen, options, shares)
         curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
         if job.run is not None:

@@ -239,7 +239,7 @@ class Dataset:
             raise DeepcorrectError(
                 f"{self.name} has {count} classes, the network {outputs} outputs, and nothing says which of them are "
                 f"{', '.join(self.classes[:3])}{', ...' if count > 3 else ''}; name the outputs, in their order, in a file for "
-                "--classes (in Python: load_dataset(..., outputs=names))"
+                "--classes (in Python: load_dataset(..., outputs=dc.output_names(model)), or a list)"
             )
 
     def each(self, change: Callable[[Images], Images]) -> Dataset:
