@@ -48,7 +48,7 @@ def trainings(specs: Iterable[str | Path | None]) -> Iterator[Training]:
         settings = config.get("settings", {})
         if config.get("command") in COMMANDS and "data_fingerprint" in settings:
             yield Training(folder, settings["data"], settings["data_fingerprint"], "--split" in _typed(folder))
-            left.append(Path(settings.get("model", "")))
+            left += [Path(settings["model"])] if settings.get("model") else []
 
 
 def hold_out(
@@ -74,7 +74,7 @@ def hold_out(
     prints = {divided.fingerprint(), limited.fingerprint()}
     for training in known:
         same = training.fingerprint in prints
-        if not same and not _same_place(training.data, data.name):
+        if not same and _resolved(training.data) != _resolved(data.name):
             continue
         if (training.split and not same) or not len(limited.test) or not len(limited.validation):
             raise DeepcorrectError(
@@ -90,11 +90,8 @@ def hold_out(
     return data
 
 
-def _same_place(first: str, second: str) -> bool:
-    return first == second or [_resolved(first)] == [_resolved(second)]
-
-
 def _resolved(name: str) -> tuple[str, Path]:
+    """A spec whose folder is the same however it is reached."""
     kind, _, place = name.partition(":")
     return kind, Path(place).expanduser().resolve()
 
