@@ -24,6 +24,7 @@ from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
 from deepcorrect.ranking import Ranking, count_of_share
 from deepcorrect.runtime import Precision, autocast
+from deepcorrect.stages import digest, traits_of
 from deepcorrect.swapping import make_swap
 
 FILE = "ideal.json"
@@ -60,7 +61,14 @@ def measure_ideal(
     Args:
         shares: in (0, 1].
         images: how many test images, drawn evenly over the classes.
+
+    Raises:
+        DeepcorrectError: the run folder holds other ideal corrections.
     """
+    if job.run is not None:
+        asked = {"layers": [layer.name for layer in layers], "shares": shares, "images": images}
+        orders = digest({layer.name: ranking.local(layer.name) for layer in layers})
+        job.run.claim({"ideal corrections": {**traits_of(job, distortion, levels), **asked, "given ranking": orders}})
     test = job.data.test.balanced(images, job.seed)
     done: Mapping[str, tuple[tuple[float, ...], ...]] = {}
     if job.run is not None and job.run.file(FILE).exists():

@@ -17,10 +17,12 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import Evaluation, evaluate
 from deepcorrect.layers import Layer, find_layers
 from deepcorrect.loading import batches
+from deepcorrect.names import readable
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Reporter, Silent
 from deepcorrect.results import Record, Run
 from deepcorrect.runtime import Precision
+from deepcorrect.stages import Traits, answers_stages
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Job:
     reporter: Reporter = field(default_factory=Silent)
     processes: Processes = field(default_factory=Processes)
     classifies: bool = True
+    _hashed: tuple[Dataset, str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -57,7 +60,7 @@ class Job:
         if self.classifies and outputs < len(self.data.classes):
             raise DeepcorrectError(
                 f"{self.data.name} has {len(self.data.classes)} classes, the network only {outputs} outputs: label "
-                f"{outputs} ({self.data.classes[outputs]}) lies outside; use data of the network's own classes"
+                f"{outputs} ({readable(self.data.classes[outputs])}) lies outside; use data of the network's own classes"
             )
 
     @property
@@ -69,6 +72,12 @@ class Job:
     def layers(self) -> list[Layer]:
         """The network's layers in forward order."""
         return find_layers(self.model, self.example)
+
+    def data_fingerprint(self) -> str:
+        """That of the data, which is computed once."""
+        if self._hashed is None or self._hashed[0] is not self.data:
+            self._hashed = self.data, self.data.fingerprint()
+        return self._hashed[1]
 
 
 def example_of(data: Dataset) -> Tensor:
@@ -97,8 +106,19 @@ def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:
     return logits.shape[1]
 
 
-def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
-    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers."""
+def measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int, *, of: Traits | None = None
+) -> Record:
+    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers.
+
+    Args:
+        of: what decides the answers, for the run; the network's own traits without it.
+
+    Raises:
+        DeepcorrectError: the run holds answers of something else under this name.
+    """
+    if job.run is not None:
+        job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
 
     def tell(level: float, top1: float) -> None:
@@ -111,8 +131,8 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
         progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
     if job.run is not None:
-        job.run.write_json("classes.json", {"classes": job.data.classes})
-        keep_answers(job.run.path, distortion.name, name, found.answers)
+        job.run.write_json("classes.json", {"classes": [readable(name) for name in job.data.classes]})
+        keep_answers(job.run.path, readable(distortion.name), readable(name), found.answers, found.levels)
     return _record(job, name, found, trainable)
 
 
@@ -126,8 +146,8 @@ def _suspicion(top1: float, labels: Tensor) -> str:
 
 def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
     return Record(
-        name=name,
-        distortion=found.distortion,
+        name=readable(name),
+        distortion=readable(found.distortion),
         levels=found.levels,
         top1=found.top1,
         top5=found.top5,

@@ -18,6 +18,7 @@ from deepcorrect.files import add_tensors, read_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
 from deepcorrect.seeding import Use, generator
+from deepcorrect.stages import distortion_traits
 
 CLASSES = 11
 IMAGES_A_CLASS = 20
@@ -42,6 +43,8 @@ def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], 
     """Add the network as it now stands to the features in the job's run folder; without one, do nothing."""
     if job.run is None:
         return
+    shown_under = distortion_traits(distortion, levels, job.example[:1], job.seed)
+    job.run.claim({"features": {"data": job.data_fingerprint(), "seed": job.seed, **shown_under}})
     images = _chosen(job.data, job.seed)
     shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
     last = job.layers[-1].name

@@ -23,6 +23,7 @@ from deepcorrect.files import read_json, read_tensors, write_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
 from deepcorrect.results import provenance
+from deepcorrect.stages import Ladders, Traits, distortion_traits
 from deepcorrect.svm import Split, fit_split
 
 COUNTS = Counts(25, 5)
@@ -77,7 +78,7 @@ class TransferRecord(BaseModel):
 
 def transfer(
     job: Job,
-    ladders: Sequence[tuple[Distortion, Sequence[float]]],
+    ladders: Ladders,
     corrections: Mapping[str, Path],
     protocol: Protocol,
 ) -> list[TransferRecord]:
@@ -87,13 +88,13 @@ def transfer(
     with more distortions or corrections adds to them.
 
     Args:
-        job: its training, validation and test images are taken together; its run's settings must hold the protocol.
+        job: its training, validation and test images are taken together.
         ladders: distortions with their severities above 0.
         corrections: files by name, for this network.
 
     Raises:
         DeepcorrectError: several processes, images that are divided already or too few, a correction of another network or
-            against a distortion that is not asked for.
+            against a distortion that is not asked for, or a run folder of another protocol.
     """
     if job.processes.count > 1:
         raise DeepcorrectError("transfer runs in one process; start it without accelerate launch or torchrun")
@@ -101,6 +102,8 @@ def transfer(
     for name, distortion in against.items():
         if distortion not in [kind.name for kind, _ in ladders]:
             raise DeepcorrectError(f"--correction {name}: trained against {distortion}; add that to --distortion")
+    if job.run is not None:
+        job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
     records = [_recorded(job, "baseline", None, (), protocol)]
     for kind, levels in ladders:
         records.append(_recorded(job, "baseline", kind, levels, protocol))
@@ -111,6 +114,21 @@ def transfer(
             finally:
                 correction.detach()
     return records
+
+
+def _traits(job: Job, protocol: Protocol) -> Traits:
+    """What all records of a run folder share; each is told from others by its network, distortion and levels."""
+    data = {"data": job.data_fingerprint(), "seed": job.seed, "precision": job.precision}
+    return {**data, "layer": protocol.layer, "split": protocol.counts, "splits": protocol.splits}
+
+
+def _features_stages(job: Job, ladders: Ladders) -> dict[str, Traits]:
+    """A distortion of the user's may have changed under its name."""
+    return {
+        f"features under {distortion.name} at {level:g}": distortion_traits(distortion, [level], job.example[:1], job.seed)
+        for distortion, levels in ladders
+        for level in levels
+    }
 
 
 def _recorded(

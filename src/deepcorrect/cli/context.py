@@ -100,7 +100,7 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
         everything = {
             **settings,
             "data": job.data.name,
-            "data_fingerprint": job.data.fingerprint(),
+            "data_fingerprint": job.data_fingerprint(),
             "seed": job.seed,
             "precision": job.precision,
             "fingerprint": fingerprint(job.model),
