@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,48 @@ def written_aside(path: Path) -> Iterator[Path]:
         ) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """A text file that a person wrote: UTF-8, or what its byte order mark says; line ends of any system.
+
+    Raises:
+        DeepcorrectError: it cannot be read, or its encoding is not certain.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DeepcorrectError(f"{path}: cannot be read ({error.strerror})") from None
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DeepcorrectError(f"{path}: line {line} is not {encoding.upper()} text; save the file as UTF-8") from None
+    if "\0" in text:
+        raise DeepcorrectError(f"{path}: neither UTF-8 text nor marked as another encoding; save the file as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # its mark begins with that of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file that a person wrote.
+
+    Raises:
+        DeepcorrectError: as ``read_text``, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise DeepcorrectError(f"{path}: not TOML: {error}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
+from deepcorrect.names import readable
 from deepcorrect.seeding import Use, generator
 
 COUNT = 6
@@ -33,7 +34,7 @@ class Samples:
     def __init__(
         self, data: Dataset, distortion: Distortion, levels: Sequence[float], *, seed: int, device: torch.device
     ) -> None:
-        self._classes = data.classes
+        self._classes = [readable(name) for name in data.classes]
         self._levels = (0.0, *levels)
         drawn = data.test.balanced(min(len(data.classes), len(data.test)), seed)
         order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]

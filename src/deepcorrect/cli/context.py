@@ -116,9 +116,13 @@ def keep(job: Job, records: list[Record]) -> None:
         if job.run.finished() is None:
             job.run.finish(records, job.device)
         page = job.run.file("report.html")
-        if not page.exists():
-            build_report([job.run.path], page)
-        tell(f"report: {page}")
+        try:
+            if not page.exists():
+                build_report([job.run.path], page)
+            tell(f"report: {page}")
+        except Exception as error:  # the results are saved, and worth more than the page
+            reason = " ".join(str(error).split()) or type(error).__name__
+            tell(f"no report.html: {reason}; the results are saved, and 'deepcorrect report {job.run.path}' tries again")
 
 
 def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
