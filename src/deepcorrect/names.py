@@ -7,23 +7,21 @@ or move the cursor of a terminal. Paths keep their bytes; what is stored and sho
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_NO_TEXT = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """They would turn what stands behind the name."""
 
 
 def encodable(text: str) -> str:
-    """A text in which a replacement character stands for every byte that was none of UTF-8."""
-    return _SURROGATES.sub("\ufffd", text)
+    """A text in which replacement characters stand for bytes that were none of UTF-8, and for what controls a terminal."""
+    return _NO_TEXT.sub("\ufffd", text)
 
 
 def readable(name: str) -> str:
-    """A name on one line: white space as single spaces, nothing that controls a terminal."""
-    shown = _DIRECTIONS.sub("\ufffd", encodable(" ".join(name.split())))
-    return "".join("\ufffd" if unicodedata.category(letter) == "Cc" else letter for letter in shown)
+    """A name on one line, encodable, with single spaces for any white space."""
+    return _DIRECTIONS.sub("\ufffd", encodable(" ".join(name.split())))
 
 
 def encodable_json(content: Any) -> Any:

@@ -132,9 +132,8 @@ def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
         raise DeepcorrectError(f"--recipe {spec}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file")
     unknown = sorted(given.keys() - Recipe.model_fields.keys())
     if unknown:
-        raise DeepcorrectError(
-            f"--recipe {spec}: unknown field {unknown[0]!r}; there are base, {', '.join(Recipe.model_fields)}"
-        )
+        known = ", ".join(("base", *Recipe.model_fields))
+        raise DeepcorrectError(f"--recipe {spec}: unknown field {unknown[0]!r}; a recipe has {known}")
     try:
         return Recipe.model_validate(_RECIPES[task][base] | given)
     except ValidationError as error:

@@ -95,6 +95,10 @@ class Run:
         self.command_line = encodable(command_line) if command_line else None
         self.command = command
         self.settings: dict[str, Any] = encodable_json(json.loads(json.dumps(settings)))
+        if "\ufffd" in str(path).encode(errors="surrogateescape").decode(errors="replace"):
+            raise DeepcorrectError(
+                f"--out {encodable(str(path))}: its name is not UTF-8, as weights need it; choose another folder"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

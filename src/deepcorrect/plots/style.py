@@ -71,6 +71,6 @@ def shortened(text: str, longest: int = 14) -> str:
 
 def _plain(text: str) -> str:
     """Dollar signs are drawn, and so are in legends names that begin with an underscore, which they leave out otherwise."""
-    fonts = [get_font(findfont(family)) for family in FontProperties().get_family()]
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in FontProperties().get_family()]
     known = "".join(letter if any(font.get_char_index(ord(letter)) for font in fonts) else "\ufffd" for letter in text)
     return (" " if known.startswith("_") else "") + _DOLLAR.sub(r"\\$", known)
