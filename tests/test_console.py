@@ -14,6 +14,7 @@ from deepcorrect.console import Bars, show_comparisons, show_ideal, show_ranking
 from deepcorrect.ideal import IdealCurves
 from deepcorrect.ranking import Ranking
 from deepcorrect.results import Record
+from deepcorrect.svm import Split
 from deepcorrect.tables import show_table
 from deepcorrect.transfer import TransferRecord
 
@@ -51,10 +52,11 @@ COMPARISON = Comparison(
         for name in NETWORKS[1:]
     ),
 )  # fmt: skip
+SPLIT = Split(seed=0, strength=1e-3, validation=0.5, accuracy=(0.5,) * 7)
 TRANSFERRED = [
-    TransferRecord.model_construct(
-        name=name, distortion="blur", levels=LEVELS, features=1280, images=(1, 1, 2345),
-        accuracy=tuple(0.4321 + place / 1e4 for place in range(7)), mean=0.4567, spread=0.0123, splits=(None, None),
+    TransferRecord(
+        name=name, fingerprint="", distortion="blur", levels=LEVELS, features=1280, images=(1, 1, 2345),
+        accuracy=tuple(0.4321 + place / 1e4 for place in range(7)), mean=0.4567, spread=0.0123, splits=(SPLIT, SPLIT),
     )
     for name in NETWORKS
 ]  # fmt: skip

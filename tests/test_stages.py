@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from deepcorrect.recipes import get_recipe
 from deepcorrect.results import Run, read_results
 from deepcorrect.transfer import Protocol, transfer
 from tests.conftest import make_toy, random_images
+from tests.test_cli import run
 
 BLUR, NOISE = get_distortion("blur"), get_distortion("noise")
 LEVELS = (1.0, 2.0)
@@ -384,3 +386,37 @@ def test_a_config_of_somebody_else_is_one_line(tmp_path: Path, settings: str) ->
     (tmp_path / "config.json").write_text(settings)
     with pytest.raises(DeepcorrectError, match=r"config\.json"):
         Run(tmp_path, "mine", {})
+
+
+def test_the_command_line_knows_a_distortion_by_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "mine.py").write_text(
+            "from deepcorrect.distortions import register\n"
+            "@register('dim', ladders={'default': (0.2, 0.4)})\n"
+            f"def dim(images, severity):\n    return images * (1 - severity.view(-1, 1, 1, 1)) ** {1 + (place == 'two')}\n"
+        )
+    words = ("assess", "smallcnn", "--data", "digits", "--limit", "5", "--out", tmp_path / "run", "--json", "--distortion")
+    with patch("deepcorrect.cli.context.build_report"):
+        first = run(capsys, *words, f"{tmp_path / 'one' / 'mine.py'}:dim")
+        assert first[0] == 0
+        assert run(capsys, *words, f"{tmp_path / 'one' / 'mine.py'}:dim")[:2] == first[:2]
+        code, _, error = run(capsys, *words, f"{tmp_path / 'two' / 'mine.py'}:dim")
+    assert code == 2
+    assert "holds a run with function of dim = [" in error
+
+
+def test_a_finished_ranking_is_shown_again_whoever_made_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--data", "digits", "--limit", "5", "--images", "10", "--layers", "1", "--levels", "1", "--ideal", "0.5"]
+    words = ("rank", "smallcnn", *options, "--out", tmp_path / "run", "--json")
+    code, out, error = run(capsys, *words)
+    assert code == 0, error
+    before = content(tmp_path / "run")
+    assert run(capsys, *words)[:2] == (0, out)
+    assert content(tmp_path / "run") == before
+    (tmp_path / "run" / "stages.json").unlink()
+    assert run(capsys, *words)[:2] == (0, out)
+    (tmp_path / "run" / "results.json").unlink()
+    code, _, error = run(capsys, *words)
+    assert code == 2
+    assert "ranking.json is there, but stages.json does not say of what; an older version made it" in error

@@ -31,6 +31,7 @@ from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
 from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
+from deepcorrect.stages import Ladders, distortion_traits
 
 
 @contextmanager
@@ -88,10 +89,13 @@ def counts_of(given: Images) -> Counts | None:
     return Counts(train, validation, given.split_seed)
 
 
-def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:
+def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any], ladders: Ladders = ()) -> list[Record] | None:
     """Give the job its run folder, if there is one to be; the records, if that run is finished already.
 
     Of several processes the first alone has the folder.
+
+    Args:
+        ladders: what the network is measured under; a distortion of the user's is part of the settings.
     """
     finished = None
     if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
@@ -105,6 +109,11 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
             "precision": job.precision,
             "fingerprint": fingerprint(job.model),
         }
+        own = [ladder for ladder in ladders if not getattr(ladder[0].function, "__module__", "").startswith("deepcorrect.")]
+        for distortion, levels in own:
+            everything[f"function of {distortion.name}"] = distortion_traits(distortion, levels, job.example[:1], job.seed)[
+                "function"
+            ]
         job.run = Run(out, command, everything, command_line=invocation.current.get())
         finished = job.run.finished()
     return job.processes.agreed(finished.records if finished else None)

@@ -41,7 +41,7 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
     return output
 
 
-def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[object, ...], Comparison]) -> dict[str, Any]:
+def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[float, ...]], Comparison]) -> dict[str, Any]:
     for draw in (draw_accuracy_figures, draw_filter_figures, draw_network_figures):
         with sheet.attempt("Other figures", "Some figures"):
             draw(section, sheet)
