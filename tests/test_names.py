@@ -24,7 +24,7 @@ from deepcorrect.files import read_json
 from deepcorrect.job import Job
 from deepcorrect.names import encodable, readable
 from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
-from deepcorrect.plots import drawable
+from deepcorrect.plots import drawable, legend_name
 from deepcorrect.progress import Silent
 from deepcorrect.rank import RankingOptions
 from deepcorrect.recipes import get_recipe
@@ -64,10 +64,10 @@ def test_a_drawable_name_is_drawn_letter_by_letter(name: str) -> None:
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.plot([0, 1], label=drawable(name))
+    axes.plot([0, 1], label=legend_name(name))
     axes.set_title(f"{drawable(name)}, {drawable(drawable(name))}")
     axes.set_yticks([0], [drawable(name)])
-    legend = axes.legend(handles=axes.get_legend_handles_labels()[0])
+    legend = axes.legend(*axes.get_legend_handles_labels())
     written = io.StringIO()
     with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):
         warnings.simplefilter("error")

@@ -28,6 +28,7 @@ from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.loading import as_float, batches
+from deepcorrect.names import readable
 from deepcorrect.runtime import Precision, autocast
 from deepcorrect.samples import picture
 
@@ -75,7 +76,7 @@ class Trial:
         with torch.no_grad():
             outputs = job.model(job.example).shape[1]
         resize = replace(resize or Resize(height), size=height)
-        classes = _names(job.data.classes, outputs)
+        classes = _names([readable(name) for name in job.data.classes], outputs)
         return cls(networks, classes, resize, channels == 1, job.device, job.precision, job.seed)
 
     @torch.inference_mode()

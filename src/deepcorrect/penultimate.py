@@ -17,6 +17,7 @@ from deepcorrect.distortions import Distortion
 from deepcorrect.files import add_tensors, read_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
+from deepcorrect.names import readable
 from deepcorrect.seeding import Use, generator
 from deepcorrect.stages import distortion_traits
 
@@ -49,7 +50,11 @@ def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], 
     shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
     last = job.layers[-1].name
     found = torch.stack([_at(job, last, images, distortion, level) for level in shown])
-    given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, f"network {network}": found.half()}
+    given = {
+        "levels": torch.tensor(shown, dtype=torch.float64),
+        "labels": images.labels,
+        f"network {readable(network)}": found.half(),
+    }
     add_tensors(job.run.file(FILE), given)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from urllib.parse import quote
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +23,7 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, read_tensors, write_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
+from deepcorrect.names import readable
 from deepcorrect.results import provenance
 from deepcorrect.stages import Ladders, Traits, distortion_traits
 from deepcorrect.svm import Split, fit_split
@@ -137,10 +139,10 @@ def _recorded(
     """The record from the run folder if it is there, else measured, and into it."""
     file = job.run.file(FILE) if job.run is not None else None
     known = read_transfer(file) if file and file.exists() else []
-    key = (fingerprint(job.model), distortion.name if distortion else CLEAN, (0.0, *levels))
+    key = (fingerprint(job.model), readable(distortion.name) if distortion else CLEAN, (0.0, *levels))
     for record in known:
         if (record.fingerprint, record.distortion, record.levels) == key:
-            return record.model_copy(update={"name": name})
+            return record.model_copy(update={"name": readable(name)})
     record = measure_transfer(job, name, distortion, levels, protocol)
     if job.run is not None:
         content = {"command": job.run.command, "settings": job.run.settings, "provenance": provenance(job.device)}
@@ -180,7 +182,7 @@ def measure_transfer(
     if not validation or not test:
         raise DeepcorrectError(f"--split {first.train},{first.validation}: too few images for that; give smaller numbers")
     everything = (0.0, *(float(level) for level in levels))
-    kind = distortion.name if distortion else CLEAN
+    kind = readable(distortion.name) if distortion else CLEAN
     job.reporter.stage(f"features of {name} under {kind}", len(labels) * len(everything))
     taken = [_features(job, distortion, level, protocol.layer, order) for level in everything]
     job.reporter.stage(f"SVMs on {name} under {kind}", protocol.splits)
@@ -190,7 +192,7 @@ def measure_transfer(
         job.reporter.advance(1)
     means = [fmean(split.accuracy) for split in splits]
     return TransferRecord(
-        name=name,
+        name=readable(name),
         fingerprint=fingerprint(job.model),
         distortion=kind,
         levels=everything,
@@ -213,7 +215,7 @@ def _source_order(data: Dataset) -> Tensor:
 
 def _features(job: Job, distortion: Distortion | None, level: float, layer: str, order: Tensor) -> Tensor:
     """Of all images in the order of their source, (N, D) float32, from the run folder if they are there."""
-    kind = "clean" if distortion is None or level == 0 else f"{distortion.name}-{level!r}"
+    kind = "clean" if distortion is None or level == 0 else f"{quote(distortion.name, safe='')}-{level!r}"
     file = None if job.run is None else job.run.file(f"features/{fingerprint(job.model)[:16]}/{kind}.safetensors")
     if file is not None and file.is_file():
         job.reporter.advance(len(order))

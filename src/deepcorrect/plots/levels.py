@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from deepcorrect.plots.style import drawable, finish, style
+from deepcorrect.plots.style import drawable, finish, legend_name, style
 from deepcorrect.results import Record
 
 _FOLDER = re.compile(r" \([^()]*\)$")
@@ -73,7 +73,7 @@ def _line(
 ) -> None:
     shown = style(place)
     fill = "white" if dashed else shown["color"]
-    axes.plot(levels, values, "--" if dashed else "-", label=drawable(label), markerfacecolor=fill, **shown)
+    axes.plot(levels, values, "--" if dashed else "-", label=legend_name(label), markerfacecolor=fill, **shown)
 
 
 def _finish(axes: Axes, distortion: str) -> Axes:

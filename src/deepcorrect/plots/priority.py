@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
-from deepcorrect.plots.style import COLOURS, DIVERGING, drawable, finish
+from deepcorrect.plots.style import COLOURS, DIVERGING, drawable, finish, legend_name
 from deepcorrect.ranking import Ranking
 
 
@@ -18,7 +18,7 @@ def plot_priority(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[in
         values, picked = _in_order(ranking, layer, chosen)
         share = (np.arange(len(values)) + 0.5) / len(values)
         colour = COLOURS[1:][place % (len(COLOURS) - 1)]
-        axes.plot(share, values, color=colour, label=drawable(layer, 40))
+        axes.plot(share, values, color=colour, label=legend_name(layer, 40))
         axes.plot(share[picked], values[picked], ".", color=colour)
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set_xlabel("share of the layer's filters, most susceptible first (dots: corrected)")

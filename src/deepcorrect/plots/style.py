@@ -69,8 +69,14 @@ def shortened(text: str, longest: int = 14) -> str:
     return _plain(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
+def legend_name(name: str, longest: int = 60) -> str:
+    """As ``drawable``, for a legend: these leave out what begins with an underscore, so a space is put before it."""
+    text = drawable(name, longest)
+    return f" {text}" if text.startswith("_") else text
+
+
 def _plain(text: str) -> str:
-    """Dollar signs are drawn, and so are in legends names that begin with an underscore, which they leave out otherwise."""
+    """Letters that the font has, and dollar signs instead of mathematics."""
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in FontProperties().get_family()]
     known = "".join(letter if any(font.get_char_index(ord(letter)) for font in fonts) else "\ufffd" for letter in text)
-    return (" " if known.startswith("_") else "") + _DOLLAR.sub(r"\\$", known)
+    return _DOLLAR.sub(r"\\$", known)
