@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -51,6 +52,12 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def job(dataset: Dataset, tmp_path: Path) -> Job:
     return Job(make_toy("batch-norm"), dataset, run=Run(tmp_path / "run", "mine", {"of": "mine"}))
+
+
+def other(job: Job, **changes: Any) -> Job:
+    """The same job but for some of its arguments."""
+    known = {name: getattr(job, name) for name in ("model", "data", "device", "precision", "seed", "run", "reporter")}
+    return Job(**(known | changes))
 
 
 def run_of(job: Job) -> Path:
@@ -107,15 +114,15 @@ OTHERS: dict[str, tuple[Callable[[Job], object], str]] = {
         lambda job: correct(job, replace(BLUR, function=lambda images, severity: images.flip(3)), LEVELS, OPTIONS, RECIPE),
         "under another distortion of the same name",
     ),
-    "seed": (lambda job: correct(replace(job, seed=1), BLUR, LEVELS, OPTIONS, RECIPE), "with seed = 0, not 1"),
-    "precision": (lambda job: correct(replace(job, precision="bf16"), BLUR, LEVELS, OPTIONS, RECIPE), "with precision"),
-    "data": (lambda job: correct(replace(job, data=other_pixel(job.data)), BLUR, LEVELS, OPTIONS, RECIPE), "on other data"),
+    "seed": (lambda job: correct(other(job, seed=1), BLUR, LEVELS, OPTIONS, RECIPE), "with seed = 0, not 1"),
+    "precision": (lambda job: correct(other(job, precision="bf16"), BLUR, LEVELS, OPTIONS, RECIPE), "with precision"),
+    "data": (lambda job: correct(other(job, data=other_pixel(job.data)), BLUR, LEVELS, OPTIONS, RECIPE), "on other data"),
     "network": (
-        lambda job: correct(replace(job, model=make_toy("batch-norm", seed=1)), BLUR, LEVELS, OPTIONS, RECIPE),
+        lambda job: correct(other(job, model=make_toy("batch-norm", seed=1)), BLUR, LEVELS, OPTIONS, RECIPE),
         "holds the baseline of another network",
     ),
     "architecture": (
-        lambda job: correct(replace(job, model=Stranger(job.model)), BLUR, LEVELS, OPTIONS, RECIPE),  # type: ignore[arg-type]
+        lambda job: correct(other(job, model=Stranger(job.model)), BLUR, LEVELS, OPTIONS, RECIPE),  # type: ignore[arg-type]
         "of a network of another architecture",
     ),
     "layers": (
@@ -153,17 +160,17 @@ OTHERS: dict[str, tuple[Callable[[Job], object], str]] = {
         lambda job: rank(job, BLUR, LEVELS, convolutions(job.layers)[:1], OPTIONS.ranked, {"0": 0.5}),
         'with layers = ["0", "3"], not ["0"]',
     ),
-    "assess on other data": (lambda job: assess(replace(job, data=other_pixel(job.data)), [(NOISE, LEVELS)]), "on other data"),
+    "assess on other data": (lambda job: assess(other(job, data=other_pixel(job.data)), [(NOISE, LEVELS)]), "on other data"),
     "assess another network": (
-        lambda job: assess(replace(job, model=make_toy("batch-norm", seed=1)), [(NOISE, (5.0,)), (BLUR, LEVELS)]),
+        lambda job: assess(other(job, model=make_toy("batch-norm", seed=1)), [(NOISE, (5.0,)), (BLUR, LEVELS)]),
         "holds the answers of baseline under blur at 1, 2 of another network",
     ),
 }
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_other_work_is_refused_and_leaves_no_trace(corrected: Path, dataset: Dataset, other: str) -> None:
-    work, message = OTHERS[other]
+@pytest.mark.parametrize("what", OTHERS)
+def test_other_work_is_refused_and_leaves_no_trace(corrected: Path, dataset: Dataset, what: str) -> None:
+    work, message = OTHERS[what]
     job = Job(make_toy("batch-norm"), dataset, run=Run(corrected, "mine", {"of": "mine"}))
     before, weights = content(corrected), state_of(job.model)
     with pytest.raises(DeepcorrectError) as told:
@@ -239,15 +246,15 @@ def test_transfer_takes_more_distortions_but_no_other_protocol(job: Job) -> None
 
     whole = random_images(60)
     data = Dataset("one", tuple("abcde"), "cifar", *divide({"all": whole}, Counts(4, 2)))
-    job = replace(job, data=data)
+    job = other(job, data=data)
     protocol = Protocol("11", Counts(4, 2), splits=1)
     first = transfer(job, [(BLUR, (1.0,))], {}, protocol)
     assert transfer(job, [(BLUR, (1.0,)), (NOISE, (5.0,))], {}, protocol)[:2] == first
     with pytest.raises(DeepcorrectError, match="holds the transfer with splits = 1, not 2"):
         transfer(job, [(BLUR, (1.0,))], {}, replace(protocol, splits=2))
-    other = replace(BLUR, function=lambda images, severity: 1 - images)
+    changed = replace(BLUR, function=lambda images, severity: 1 - images)
     with pytest.raises(DeepcorrectError, match="holds the features under blur at 1 under another distortion of the same name"):
-        transfer(job, [(other, (1.0,))], {}, protocol)
+        transfer(job, [(changed, (1.0,))], {}, protocol)
 
 
 def test_what_an_older_version_began_is_not_continued_but_read(corrected: Path, dataset: Dataset, tmp_path: Path) -> None:
@@ -295,12 +302,12 @@ class Stop(Silent):
 @pytest.mark.parametrize("at", ["epoch 1", "evaluate deepcorr-2"])
 def test_an_interrupted_correction_is_off_the_network_and_continues(job: Job, dataset: Dataset, at: str) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 2})
-    whole, records = correct(replace(job, run=None), BLUR, LEVELS, OPTIONS, recipe)
+    whole, records = correct(other(job, run=None), BLUR, LEVELS, OPTIONS, recipe)
     weights = state_of(whole)
     whole.detach()
     before = state_of(job.model)
     with pytest.raises(KeyboardInterrupt):
-        correct(replace(job, reporter=Stop(at)), BLUR, LEVELS, OPTIONS, recipe)
+        correct(other(job, reporter=Stop(at)), BLUR, LEVELS, OPTIONS, recipe)
     assert equal(before, state_of(job.model))
     assert all(parameter.requires_grad for parameter in job.model.parameters())
     assert not any(module.training for module in job.model.modules())
@@ -314,7 +321,7 @@ def test_an_interrupted_baseline_is_as_it_was_and_continues(job: Job, at: str) -
     recipe = get_recipe("fast", "baseline", epochs=2, batch_size=30, precision="fp32")
     before = state_of(job.model)
     with pytest.raises(KeyboardInterrupt):
-        train_baseline(replace(job, reporter=Stop(at)), recipe, [(BLUR, LEVELS)])
+        train_baseline(other(job, reporter=Stop(at)), recipe, [(BLUR, LEVELS)])
     assert equal(before, state_of(job.model))
     records = train_baseline(job, recipe, [(BLUR, LEVELS)])
     trained = state_of(job.model)
@@ -339,7 +346,7 @@ def test_a_folder_that_vanishes_is_one_line_and_leaves_the_network_alone(job: Jo
 
     before = state_of(job.model)
     with pytest.raises(DeepcorrectError, match="cannot be written"):
-        correct(replace(job, reporter=Vanish()), BLUR, LEVELS, OPTIONS, RECIPE)
+        correct(other(job, reporter=Vanish()), BLUR, LEVELS, OPTIONS, RECIPE)
     assert equal(before, state_of(job.model))
 
 
@@ -354,10 +361,10 @@ def test_a_layer_that_cannot_be_corrected_is_refused_before_the_ranking(dataset:
 
 def test_a_ranking_of_another_network_is_refused_and_other_levels_are_told(job: Job) -> None:
     layers = convolutions(job.layers)[:2]
-    made = rank(replace(job, run=None), BLUR, LEVELS, layers, OPTIONS.ranked, {"0": 0.5, "3": 0.5})
-    other = replace(job, model=make_toy("batch-norm", seed=1))
+    made = rank(other(job, run=None), BLUR, LEVELS, layers, OPTIONS.ranked, {"0": 0.5, "3": 0.5})
+    stranger = other(job, model=make_toy("batch-norm", seed=1))
     with pytest.raises(DeepcorrectError, match="--ranked-by: it ranks the filters of another network"):
-        correct(other, BLUR, LEVELS, OPTIONS, RECIPE, ranking=made)
+        correct(stranger, BLUR, LEVELS, OPTIONS, RECIPE, ranking=made)
     told: list[str] = []
     check_ranking(made, BLUR, layers, levels=(2.0, 1.0), tell=told.append)
     assert told == []
@@ -370,7 +377,7 @@ def test_a_ranking_of_another_network_is_refused_and_other_levels_are_told(job: 
 
 def test_a_given_ranking_is_part_of_what_a_folder_is_of(job: Job) -> None:
     layers = convolutions(job.layers)[:2]
-    made = rank(replace(job, run=None), BLUR, LEVELS, layers, OPTIONS.ranked, {"0": 0.5, "3": 0.5})
+    made = rank(other(job, run=None), BLUR, LEVELS, layers, OPTIONS.ranked, {"0": 0.5, "3": 0.5})
     correction, records = correct(job, BLUR, LEVELS, OPTIONS, RECIPE, ranking=made)
     correction.detach()
     turned = replace(made, order={name: tuple(reversed(made.local(name))) for name in made.scores})

@@ -51,7 +51,6 @@ class Job:
     reporter: Reporter = field(default_factory=Silent)
     processes: Processes = field(default_factory=Processes)
     classifies: bool = True
-    _hashed: tuple[Dataset, str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -75,9 +74,11 @@ class Job:
 
     def data_fingerprint(self) -> str:
         """That of the data, which is computed once."""
-        if self._hashed is None or self._hashed[0] is not self.data:
-            self._hashed = self.data, self.data.fingerprint()
-        return self._hashed[1]
+        held, known = getattr(self, "_hashed", (None, ""))
+        if held is not self.data:
+            known = self.data.fingerprint()
+            self._hashed = self.data, known
+        return known
 
 
 def example_of(data: Dataset) -> Tensor:

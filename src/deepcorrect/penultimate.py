@@ -50,11 +50,8 @@ def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], 
     shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
     last = job.layers[-1].name
     found = torch.stack([_at(job, last, images, distortion, level) for level in shown])
-    given = {
-        "levels": torch.tensor(shown, dtype=torch.float64),
-        "labels": images.labels,
-        f"network {readable(network)}": found.half(),
-    }
+    values = {f"network {readable(network)}": found.half()}
+    given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, **values}
     add_tensors(job.run.file(FILE), given)
 
 
