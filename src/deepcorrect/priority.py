@@ -47,7 +47,7 @@ def rank_filters(
     """Measure every filter's correction priority, exactly.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is put into eval mode.
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
         images: 10 a class in the paper.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.layers.find_layers``.
@@ -56,6 +56,10 @@ def rank_filters(
         processes: those that share the work; each returns the whole ranking.
         parts: a folder to keep every finished layer and level in, and to continue from.
         progress: called with the number of pairs of a filter and an image done since its last call.
+
+    Raises:
+        DeepcorrectError: the network does not answer every image by itself, labels lie outside its outputs, or the folder
+            holds gains of something else.
     """
     processes = processes or Processes()
     meter = GainMeter(

@@ -106,7 +106,8 @@ def rank(
     else:
         hooked = [layer.name for layer in layers if not isinstance(meter.swap(layer), GraphSwap)]
         if hooked:
-            job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {', '.join(hooked)}")
+            told = ", ".join(f"{name} ({meter.swaps.reasons[name]})" for name in hooked)
+            job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {told}")
         job.reporter.stage("rank filters", filters * len(levels) * len(images))
         ranking = rank_parts(parts, levels, layers=layers, score=options.by)
     if saved and folder:

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from deepcorrect.errors import DeepcorrectError
 
@@ -47,6 +49,14 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return "bf16" if device.type == "cpu" and native() else "fp32"
+
+
+def laid_out(images: Tensor, model: nn.Module) -> Tensor:
+    """The images in the memory layout of the network's weights."""
+    last, first = torch.channels_last, torch.contiguous_format
+    weights = [weight for weight in model.parameters() if weight.ndim == 4 and not is_lazy(weight)]
+    told = [weight for weight in weights if not weight.is_contiguous() and weight.is_contiguous(memory_format=last)]
+    return images.contiguous(memory_format=last if told else first)
 
 
 def pass_memory(device: torch.device) -> int:
