@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -18,13 +19,14 @@ from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import fitting_batch
 from deepcorrect.files import read_json
-from deepcorrect.graph import capture
 from deepcorrect.job import Job
 from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
+from deepcorrect.looking import looking
+from deepcorrect.provenance import provenance, require_same
 from deepcorrect.ranking import Ranking, count_of_share
-from deepcorrect.runtime import Precision, autocast
-from deepcorrect.swapping import make_swap
+from deepcorrect.runtime import Precision, autocast, laid_out
+from deepcorrect.swapping import Swaps, swaps_of
 
 FILE = "ideal.json"
 
@@ -37,6 +39,7 @@ class IdealCurves(BaseModel):
         images: test images that each accuracy is measured on.
         shares: of a layer's filters, the most susceptible first; 0 is the network as it is.
         top1: {layer: an accuracy for each share and level}.
+        of: what they were measured on; see ``deepcorrect.provenance``.
     """
 
     distortion: str
@@ -44,6 +47,7 @@ class IdealCurves(BaseModel):
     images: int
     shares: tuple[float, ...]
     top1: dict[str, tuple[tuple[float, ...], ...]]
+    of: dict[str, Any] = {}
 
 
 def measure_ideal(
@@ -60,14 +64,28 @@ def measure_ideal(
     Args:
         shares: in (0, 1].
         images: how many test images, drawn evenly over the classes.
+
+    Raises:
+        DeepcorrectError: the run has ideal corrections of something else.
     """
     test = job.data.test.balanced(images, job.seed)
     done: Mapping[str, tuple[tuple[float, ...], ...]] = {}
-    if job.run is not None and job.run.file(FILE).exists():
-        done = read_ideal(job.run.path).top1
+    of: dict[str, Any] = {}
     everything = (0.0, *shares)
-    curves = IdealCurves(distortion=distortion.name, levels=tuple(levels), images=len(test), shares=everything, top1=dict(done))
+    if job.run is not None:
+        orders = {name: ranking.local(name) for name in ranking.scores}
+        of = provenance(
+            job.model, test, distortion, job.seed, job.precision, levels=levels, shares=everything, orders=orders
+        )  # fmt: skip
+        if job.run.file(FILE).exists():
+            stored = read_ideal(job.run.path)
+            require_same(job.run.file(FILE), stored.of or None, of)
+            done = stored.top1
+    curves = IdealCurves(
+        distortion=distortion.name, levels=tuple(levels), images=len(test), shares=everything, top1=dict(done), of=of
+    )  # fmt: skip
     job.reporter.stage("correct ideally", (len(layers) - len(done)) * len(everything) * len(levels) * len(test))
+    swaps = swaps_of(job.model, test, job.device)
     for layer in layers:
         if layer.name in done:
             continue
@@ -77,6 +95,7 @@ def measure_ideal(
             evaluate_ideal(
                 job.model, test, distortion, levels, layer, [order[:count] for count in (0, *counts)],
                 seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+                swaps=swaps,
             )
         )  # fmt: skip
         if job.run is not None:
@@ -112,31 +131,29 @@ def evaluate_ideal(
     precision: Precision = "fp32",
     batch_size: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
+    swaps: Swaps | None = None,
 ) -> list[tuple[float, ...]]:
     """Top-1 accuracy at every level with each choice of the layer's filters ideally corrected.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1]. It is put into eval mode.
+        model: takes images (B, C, H, W) in [0, 1]. It is run in eval mode and left as it was.
         levels: severities above 0.
         layer: whose filters are corrected.
         choices: sets of filters, each measured on its own.
         progress: called with the number of passes (one an image and choice) done since its last call.
+        swaps: of the same network, so that it is captured once for several layers.
 
     Returns:
         One tuple a choice, one accuracy a level.
     """
     device = device or torch.device("cpu")
-    model.eval()
-    example = next(batches(images, 1, device)).images
-    with torch.inference_mode(False), torch.no_grad():
-        swap = make_swap(model, capture(model, example.clone()), layer, example.shape[1:])
+    swap = (swaps or swaps_of(model, images, device)).of(layer)
     hits = torch.zeros(len(choices), len(levels), dtype=torch.int64)
     for place, level in enumerate(levels):
         for batch in batches(images, batch_size or fitting_batch(images), device):
-            distorted = distortion.at(batch.images, level, batch.indices, seed)
-            distorted = distorted.contiguous(memory_format=torch.channels_last)
-            with autocast(device, precision):
-                prepared = swap.prepare(batch.images, distorted)
+            distorted = laid_out(distortion.at(batch.images, level, batch.indices, seed), model)
+            with looking(model), autocast(device, precision):
+                prepared = swap.prepare(laid_out(batch.images, model), distorted)
                 for row, filters in enumerate(choices):
                     logits = prepared.answer(filters)
                     hits[row, place] += int((logits.argmax(1) == batch.labels).sum())
