@@ -374,3 +374,35 @@ def test_a_network_in_double_precision_is_refused_or_scored_in_single() -> None:
     found = GainMeter(cast, images, NOISE).measure(layers[0], LEVEL).each
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+class Masked(nn.Module):
+    """One of its classes is never to be answered; without weights that are numbers, none is."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.network = make_toy("plain")
+        self.register_buffer("mask", torch.tensor([0.0, 0, 0, -torch.inf, 0]) * weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images) + self.mask
+        return logits
+
+
+def test_infinite_logits_are_taken_as_they_are_and_nan_is_refused() -> None:
+    images = random_images(6)
+    plain = Masked()
+    layers = convolutions(find_layers(plain, as_float(images.images[:2])))[:1]
+    meter = GainMeter(plain, images, NOISE)
+    assert not meter.measure(layers[0], LEVEL).each.isnan().any()
+    assert isinstance(meter.swap(layers[0]), GraphSwap)
+    with pytest.raises(DeepcorrectError, match="answers to distorted images are NaN"):
+        rank_filters(Masked(torch.nan), images, NOISE, (LEVEL,), layers=layers)
+
+
+def test_an_estimate_without_gradients_is_refused() -> None:
+    net = Net(lambda net, x: net.run("a", x).argmax(1, keepdim=True).float().expand(-1, 6, -1, -1), a=conv()).eval()
+    images = random_images(6)
+    layers = convolutions(find_layers(net, as_float(images.images[:2])))
+    with pytest.raises(DeepcorrectError, match=r"layer parts\.a: the answers have no gradient by it; use --method exact"):
+        estimate_gains(GainMeter(net, images, NOISE), (LEVEL,), layers=layers, score="margin")

@@ -193,6 +193,10 @@ def _gradients(
         logits = values[graph.logits].float()
         reached = scores_of(logits, labels)[SCORES.index(score)]
         by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
-        found = torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True) if by else ()
+        found = (
+            torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
+            if by and reached.requires_grad
+            else [None] * len(by)
+        )
     gradients = {node: gradient for node, gradient in zip(by, found, strict=True) if gradient is not None}
     return {node: value.detach() for node, value in values.items()}, gradients

@@ -27,16 +27,20 @@ def agree(found: Tensor, wanted: Tensor, *, scale: float | None = None, share: f
     if wanted.device.type == "cuda" and wanted.dtype == torch.float32 and torch.backends.cudnn.allow_tf32:
         rounding = 2.0**-11
     found, wanted = found.detach().double(), wanted.detach().double()
-    finite = wanted.where(wanted.isfinite(), 0.0)
-    largest = float(finite.abs().max()) if finite.numel() else 0.0
     if scale is None:
-        scale = _spread(finite)
+        scale = _spread(wanted)
+    largest = float(_finite(wanted).abs().max()) if wanted.numel() else 0.0
     return torch.allclose(found, wanted, rtol=0, atol=(share + 8 * rounding) * scale + 24 * rounding * largest, equal_nan=True)
+
+
+def _finite(values: Tensor) -> Tensor:
+    return values.where(values.isfinite(), 0.0)
 
 
 def _spread(values: Tensor) -> float:
     if not values.numel():
         return 0.0
+    values = _finite(values)
     return max(float((values - values[:1]).abs().max()), 0.01 * float(values.max() - values.min()))
 
 

@@ -153,7 +153,7 @@ class Swaps:
                     raise
                 return first_line(error)
         for answer, by_hooks, before in (pairs, whole):
-            if not agree(answer, by_hooks, scale=float((by_hooks - before).abs().max().nan_to_num(0, 0))):
+            if not agree(answer, by_hooks, scale=float((by_hooks - before).nan_to_num(0, 0, 0).abs().max())):
                 return "a swap in the captured graph gives another answer than one by a hook"
         return ""
 
