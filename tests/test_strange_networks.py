@@ -377,12 +377,14 @@ def test_a_network_in_double_precision_is_refused_or_scored_in_single() -> None:
 
 
 class Masked(nn.Module):
-    """One of its classes is never to be answered; without weights that are numbers, none is."""
+    """One of its classes is never to be answered."""
 
-    def __init__(self, weight: float = 1.0) -> None:
+    mask: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         self.network = make_toy("plain")
-        self.register_buffer("mask", torch.tensor([0.0, 0, 0, -torch.inf, 0]) * weight)
+        self.register_buffer("mask", torch.tensor([0.0, 0, 0, -torch.inf, 0]))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images) + self.mask
@@ -396,8 +398,9 @@ def test_infinite_logits_are_taken_as_they_are_and_nan_is_refused() -> None:
     meter = GainMeter(plain, images, NOISE)
     assert not meter.measure(layers[0], LEVEL).each.isnan().any()
     assert isinstance(meter.swap(layers[0]), GraphSwap)
+    plain.mask.fill_(torch.nan)
     with pytest.raises(DeepcorrectError, match="answers to distorted images are NaN"):
-        rank_filters(Masked(torch.nan), images, NOISE, (LEVEL,), layers=layers)
+        rank_filters(plain, images, NOISE, (LEVEL,), layers=layers)
 
 
 def test_an_estimate_without_gradients_is_refused() -> None:

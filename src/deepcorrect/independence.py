@@ -15,7 +15,7 @@ from deepcorrect.looking import first_line, looking, out_of_memory
 def agree(found: Tensor, wanted: Tensor, *, scale: float | None = None, share: float = 1e-3) -> bool:
     """Whether values (B, ...) are equal to within rounding and a ``share`` of their ``scale``.
 
-    NaN equals NaN, and an infinity itself.
+    NaN equals NaN, and an infinity itself. Rounding is that of numbers of size 1, or of the largest.
 
     Args:
         scale: of what is told apart by them; without it, by how much they differ over the rows, or a hundredth of how much
@@ -29,7 +29,7 @@ def agree(found: Tensor, wanted: Tensor, *, scale: float | None = None, share: f
     found, wanted = found.detach().double(), wanted.detach().double()
     if scale is None:
         scale = _spread(wanted)
-    largest = float(_finite(wanted).abs().max()) if wanted.numel() else 0.0
+    largest = max(1.0, float(_finite(wanted).abs().max())) if wanted.numel() else 1.0
     return torch.allclose(found, wanted, rtol=0, atol=(share + 8 * rounding) * scale + 24 * rounding * largest, equal_nan=True)
 
 
