@@ -18,7 +18,7 @@ TEST_IMAGES = {"blur": 2000, "noise": 100}
 
 def restoring(job: Job, distortion: Distortion, levels: tuple[float, ...]) -> dict[str, Any]:
     """The network as it is, behind a restorer, and with its shipped correction, on the same test images."""
-    job = replace(job, data=replace(job.data, test=job.data.test.balanced(TEST_IMAGES[distortion.name], job.seed)))
+    job.data = replace(job.data, test=job.data.test.balanced(TEST_IMAGES[distortion.name], job.seed))
     restorer, shipped = RESTORERS[distortion.name], f"deepcorr-6-{distortion.name}"
     records = [measure(job, "baseline", distortion, levels, 0)]
     records.append(measure(job, restorer, restored(distortion, restorer), levels, 0))

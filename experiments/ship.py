@@ -25,6 +25,7 @@ def ship(cell: str, name: str, runs: Path) -> None:
     entry = {"sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "cell": cell}
     if is_model:
         entry |= {"architecture": config["model"], "classes": config["classes"]}
+        entry["labels"] = read_json(runs / cell / "classes.json")["classes"]
     index = read_json(FOLDER / "index.json")
     index["models" if is_model else "corrections"][name] = entry
     write_json(FOLDER / "index.json", index)

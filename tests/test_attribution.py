@@ -184,5 +184,5 @@ def test_a_choice_that_was_interrupted_continues(images: ImageSet, tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1, kept=tmp_path / "chosen.json")
     monkeypatch.undo()
-    assert [len(chosen) for chosen in read_json(tmp_path / "chosen.json").values()] == [3]
+    assert [len(chosen) for chosen in read_json(tmp_path / "chosen.json")["chosen"].values()] == [3]
     assert rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1, kept=tmp_path / "chosen.json") == whole

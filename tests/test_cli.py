@@ -194,7 +194,7 @@ def test_an_image_folder(baseline: Path, tmp_path: Path, capsys: pytest.CaptureF
         write_pictures(tmp_path / name, 12, (8, 8))
     code, out, _ = run(capsys, "evaluate", baseline, "--data", f"folder:{tmp_path}", "--grey", "--json")
     assert code == 0
-    assert json.loads(out)["images"] == 8
+    assert json.loads(out)["images"] == 48
 
 
 def one_line(error: str) -> str:

@@ -228,12 +228,17 @@ class Shared(nn.Module):
         return logits
 
 
-def test_a_convolution_that_is_used_beside_its_normalisation_is_refused() -> None:
+def test_a_convolution_that_is_used_beside_its_normalisation_is_corrected_in_front_of_it() -> None:
     network = Shared().eval()
+    nn.init.normal_(network.bn.bias)
     before = network(EXAMPLE)
-    with pytest.raises(DeepcorrectError, match="in more places"):
-        attach(network, Plan(distortion="blur", filters={"conv": (0,)}), EXAMPLE)
-    assert torch.equal(network(EXAMPLE), before)
+    correction = attach(network, Plan(distortion="blur", filters={"conv": (0,)}), EXAMPLE)
+    assert "adapters.conv.norm.weight" not in correction.state_dict()
+    train_a_little(network, correction)
+    assert torch.allclose(network(EXAMPLE)[:, 1:], before[:, 1:], atol=1e-6)
+    assert not torch.allclose(network(EXAMPLE)[:, 0], before[:, 0], atol=1e-3)
+    with correction.disabled():
+        assert torch.equal(network(EXAMPLE), before)
 
 
 def test_a_unit_on_every_filter_of_a_layer() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from deepcorrect.corrected import Adapter
 from deepcorrect.correction import Plan, attach
 from deepcorrect.cost import count_parameters, multiply_accumulates
+from deepcorrect.layers import convolutions, find_layers
 from deepcorrect.models.alexnet import AlexNet
 from deepcorrect.models.allcnn import AllCNN
 from deepcorrect.units import CorrectionUnit, unit_shape
@@ -76,6 +80,82 @@ def test_multiply_accumulates_of_a_grouped_layer_are_counted_once() -> None:
     adapter = correction.adapters["0"]
     assert isinstance(adapter, Adapter)
     assert multiply_accumulates(network, example) == before + multiply_accumulates(adapter.unit, torch.zeros(1, 2, 3, 3))
+
+
+class Permuted(nn.Module):
+    """Channels last, as ConvNeXt has them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 2, 3, 1)
+
+
+def test_multiply_accumulates_of_every_toy_are_those_of_its_layers_and_units(toy: nn.Module) -> None:
+    example = torch.rand(2, 3, 8, 8)
+    layers = find_layers(toy, example)
+    before = multiply_accumulates(toy, example)
+    assert before == sum(count_parameters(a.module.parameters()) * math.prod(a.output_shape[1:]) * a.uses for a in layers)
+    plan = Plan(distortion="blur", filters={layer.name: (0, 1) for layer in convolutions(layers)})
+    correction = attach(toy, plan, example)
+    units = 0
+    for layer, adapter in zip(convolutions(layers), correction.adapters.values(), strict=True):
+        assert isinstance(adapter, Adapter)
+        units += layer.uses * multiply_accumulates(adapter.unit, torch.zeros(1, 2, *layer.output_shape[1:]))
+    assert multiply_accumulates(toy, example) == before + units
+
+
+class Attention(nn.Module):
+    """Two heads on 16 positions of 8 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = images.flatten(2).transpose(1, 2)
+        mixed: Tensor = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return mixed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(2), nn.Linear(16, 5)), 8 * (16 + 1) * 5),
+        (lambda: nn.Sequential(nn.Unflatten(3, (2, 2)), nn.Linear(2, 5, bias=False)), 8 * 4 * 2 * 2 * 5),
+        (lambda: nn.Sequential(nn.ChannelShuffle(2), Permuted(), nn.Linear(8, 5)), 4 * 4 * (8 + 1) * 5),
+        (
+            lambda: nn.Sequential(nn.ConvTranspose2d(8, 3, 2, 2), nn.Flatten(2), nn.Conv1d(3, 2, 3)),
+            8 * 3 * 64 + 3 * 64 + 10 * 2 * 62,
+        ),
+        (Attention, 16 * (8 + 1) * 3 * 8 + 2 * 16 * 16 * 8 + 16 * (8 + 1) * 8),
+    ],
+)
+def test_multiply_accumulates_at_many_positions(make: Callable[[], nn.Module], expected: int, dtype: torch.dtype) -> None:
+    network = make().to(dtype).train()
+    network.register_forward_hook(lambda module, args, output: output.clamp(-1, 1))
+    assert multiply_accumulates(network, torch.rand(3, 8, 4, 4, dtype=dtype)) == expected
+    assert network.training
+
+
+class LooksAtGradients(nn.Module):
+    """A convolution and its gradient, both inside the forward pass, and a dense layer in inference mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.conv(images).square().sum(), images)
+        with torch.inference_mode():
+            logits: Tensor = self.head(self.conv(gradient.detach()).mean((2, 3)))
+            return logits
+
+
+def test_multiply_accumulates_whatever_the_modes_of_autograd() -> None:
+    conv, backward, head = (27 + 1) * 4 * 36, 27 * 4 * 36, (4 + 1) * 5
+    assert multiply_accumulates(LooksAtGradients(), torch.rand(1, 3, 8, 8)) == 2 * conv + backward + head
 
 
 def test_alexnet() -> None:

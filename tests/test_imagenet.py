@@ -81,7 +81,7 @@ def test_a_job_file_stands_for_a_command_line(tmp_path: Path) -> None:
     assert arguments_of(tmp_path / "job.toml") == expected
 
 
-@pytest.mark.parametrize(("content", "reason"), [("model = 1", "must name a command"), ("= 3", "cannot be read")])
+@pytest.mark.parametrize(("content", "reason"), [("model = 1", "must name a command"), ("= 3", "not TOML")])
 def test_what_is_no_job_file_is_refused(content: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(content)
     with pytest.raises(DeepcorrectError, match=reason):

@@ -34,6 +34,11 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     "by crop_pct": {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 56}, "crop_pct": 0.875},
     "large": {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 384}, "crop_pct": 0.875},
     "as they are": {"image_processor_type": "ViTImageProcessor", "do_resize": False},
+    "nearest": {"image_processor_type": "ViTImageProcessor", "size": {"height": 48, "width": 48}, "resample": 0},
+    "normalised twice": {"image_processor_type": "EfficientNetImageProcessor", "size": {"height": 48, "width": 48}},
+    "larger before it is cropped": {
+        "image_processor_type": "LevitImageProcessor", "size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48},
+    },
 }  # fmt: skip
 
 
@@ -86,6 +91,11 @@ def test_a_hugging_face_network_takes_corrections(tmp_path: Path) -> None:
     [
         ({"image_processor_type": "ViTImageProcessor", "rescale_factor": 1.0}, "its rescale_factor 1 is not supported"),
         ({"image_processor_type": "ViTImageProcessor", "size": {"height": 20, "width": 40}}, "only square images"),
+        ({"image_processor_type": "MobileViTImageProcessor"}, r"MobileViTImageProcessorPil \(do_flip_channel_order\) prepares"),
+        ({"image_processor_type": "PerceiverImageProcessor"}, "PerceiverImageProcessorPil prepares images otherwise than by"),
+        ({"image_processor_type": "ViTImageProcessor", "do_rescale": False}, "ViTImageProcessorPil prepares images otherwise"),
+        ({"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True}, r"EfficientNet\w+ \(rescale_offset\)"),
+        ({"image_processor_type": "DetrImageProcessor"}, r"DetrImageProcessorPil \(.*do_pad.*\) prepares images otherwise"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused(processor: dict[str, Any], reason: str, tmp_path: Path) -> None:

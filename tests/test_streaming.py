@@ -107,6 +107,9 @@ def test_what_images_are_streamed_and_how_is_in_the_fingerprint(folder: Path, mo
     first = load(folder, monkeypatch, held=False).fingerprint()
     assert load(folder, monkeypatch, held=False, workers=2).fingerprint() == first
     assert load_dataset(f"folder:{folder}", resize=Resize(25)).fingerprint() != first
+    with monkeypatch.context() as others:
+        others.setattr("deepcorrect.datasets.streaming.DECODING", -1)
+        assert load(folder, monkeypatch, held=False).fingerprint() != first
     (folder / "ant" / "00.jpg").rename(folder / "ant" / "30.jpg")
     assert load(folder, monkeypatch, held=False).fingerprint() != first
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from deepcorrect.augmentation import augment
 from deepcorrect.correction import Correction, Plan, attach
@@ -235,3 +237,52 @@ def test_rotation_turns_by_the_angle_it_says() -> None:
 
 def test_metrics_mean_is_over_all_levels() -> None:
     assert EpochMetrics(1, 20, 0.5, 0.1, (0.9, 0.6, 0.3), 1.0, 1.0).validation_mean == pytest.approx(0.6)
+
+
+class Helped(nn.Module):
+    """Answers with an auxiliary classifier's logits too, in training mode alone, as GoogLeNet does."""
+
+    def __init__(self, answer: Callable[[Tensor, Tensor], object]) -> None:
+        super().__init__()
+        self.conv, self.helper, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 5), nn.Linear(8, 5)
+        self.drop, self.answer = nn.Dropout(0.5), answer
+
+    def forward(self, images: Tensor) -> object:
+        held = self.drop(torch.relu(self.conv(images)).mean((2, 3)))
+        logits = self.head(held)
+        return self.answer(logits, self.helper(held)) if self.training else logits
+
+
+Outputs = namedtuple("Outputs", "logits aux_logits")
+
+
+def trained(dataset: Dataset, answer: Callable[[Tensor, Tensor], object], seed: int = 0) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    network = Helped(answer)
+    torch.manual_seed(seed)
+    train(network, network, dataset, RECIPE, distortion=None, levels=())
+    return network.state_dict()
+
+
+def test_of_several_outputs_in_training_the_logits_are_trained(dataset: Dataset) -> None:
+    alone = trained(dataset, lambda logits, auxiliary: logits)
+    for answer in (Outputs, lambda logits, auxiliary: {"out": auxiliary, "logits": logits}):
+        together = trained(dataset, answer)
+        assert all(torch.equal(value, together[name]) for name, value in alone.items())
+
+
+def test_outputs_of_which_none_is_called_logits_are_refused(dataset: Dataset) -> None:
+    with pytest.raises(DeepcorrectError, match="answers with tuple of 2, of which none is called logits; wrap it"):
+        trained(dataset, lambda logits, auxiliary: (logits, auxiliary))
+
+
+def test_what_a_network_draws_in_training_depends_on_the_seed_alone(dataset: Dataset) -> None:
+    one, other = (trained(dataset, lambda logits, auxiliary: logits, seed) for seed in (1, 2))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    torch.manual_seed(4)
+    wanted = torch.rand(1)
+    torch.manual_seed(0)
+    network = Helped(Outputs)
+    torch.manual_seed(4)
+    train(network, network, dataset, RECIPE, distortion=None, levels=())
+    assert torch.equal(torch.rand(1), wanted)

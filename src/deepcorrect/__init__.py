@@ -30,6 +30,7 @@ _HOMES = {
     "load_correction": "correction",
     "load_dataset": "datasets",
     "load_model": "models",
+    "output_names": "models.labels",
     "patched": "patching",
     "rank_filters": "priority",
     "register": "distortions",

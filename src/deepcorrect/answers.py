@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from deepcorrect.files import add_tensors, read_tensors
 
 FILE = "answers.safetensors"
 _LABELS = "labels"
+_LEVELS = re.compile(r" at [\d.,e+-]+$")
 
 
 class Answers(NamedTuple):
@@ -30,22 +33,33 @@ class Answers(NamedTuple):
         return self.top == self.labels
 
 
-def keep_answers(folder: Path, distortion: str, network: str, answers: Answers) -> None:
-    """Add a network's answers to those of a run folder."""
-    add_tensors(folder / FILE, {_LABELS: answers.labels.short(), _key(distortion, network): answers.top.short()})
+def keep_answers(folder: Path, distortion: str, network: str, answers: Answers, levels: Sequence[float] | None = None) -> None:
+    """Add a network's answers to those of a run folder.
+
+    Args:
+        levels: severities, the clean one first: answers at other levels are kept beside these. Without them, they replace those
+            that were added without.
+    """
+    add_tensors(folder / FILE, {_LABELS: answers.labels.short(), _key(distortion, network, levels): answers.top.short()})
 
 
-def read_answers(folder: Path, distortion: str, network: str) -> Answers | None:
+def read_answers(folder: Path, distortion: str, network: str, levels: Sequence[float] | None = None) -> Answers | None:
     """A network's answers, if the run folder has them.
+
+    Args:
+        levels: severities, the clean one first; the answers at any levels without them, or where the folder does not tell.
 
     Raises:
         DeepcorrectError: the file is unsound.
     """
     path = folder / FILE
     known = read_tensors(path) if path.exists() else {}
-    top = known.get(_key(distortion, network))
+    keys = [_key(distortion, network, levels), _key(distortion, network, None)]
+    if levels is None:
+        keys += [name for name in known if _LEVELS.sub("", name) == keys[0]]
+    top = next((known[key] for key in keys if key in known), None)
     return None if top is None else Answers(top.long(), known[_LABELS].long())
 
 
-def _key(distortion: str, network: str) -> str:
-    return f"{distortion}: {network}"
+def _key(distortion: str, network: str, levels: Sequence[float] | None) -> str:
+    return f"{distortion}: {network}" + ("" if levels is None else f" at {','.join(f'{level:g}' for level in levels)}")

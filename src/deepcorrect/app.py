@@ -28,7 +28,8 @@ from deepcorrect.distortions import Distortion, get_distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.job import Job
 from deepcorrect.loading import as_float, batches
-from deepcorrect.runtime import Precision, autocast
+from deepcorrect.names import readable
+from deepcorrect.runtime import Precision, autocast, laid_out
 from deepcorrect.samples import picture
 
 HOST = "127.0.0.1"
@@ -75,7 +76,7 @@ class Trial:
         with torch.no_grad():
             outputs = job.model(job.example).shape[1]
         resize = replace(resize or Resize(height), size=height)
-        classes = _names(job.data.classes, outputs)
+        classes = _names([readable(name) for name in job.data.classes], outputs)
         return cls(networks, classes, resize, channels == 1, job.device, job.precision, job.seed)
 
     @torch.inference_mode()
@@ -94,11 +95,11 @@ class Trial:
         """
         pixels = torch.from_numpy(decode(name, open, self.resize, self.grey).copy())
         clean = as_float(pixels.permute(2, 0, 1)[None].to(self.device))
-        images = distortion.at(clean, severity, torch.tensor([0]), self.seed).contiguous(memory_format=torch.channels_last)
+        images = distortion.at(clean, severity, torch.tensor([0]), self.seed)
         answers = {}
         for asked, network in self.networks.items():
             with autocast(self.device, self.precision):
-                logits = network(images)
+                logits = network(laid_out(images, network))
             shares, outputs = logits[0].float().softmax(0).topk(min(TOP, len(self.classes)))
             named = (self.classes[output] for output in outputs.tolist())
             answers[asked] = list(zip(named, shares.tolist(), strict=True))

@@ -11,8 +11,7 @@ curvature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +23,7 @@ from deepcorrect.fusion import fuse
 from deepcorrect.gains import IMAGES_A_BATCH, GainMeter, scores_of
 from deepcorrect.graph import Graph
 from deepcorrect.graph_swap import GraphBatch, GraphSwap
+from deepcorrect.inspection import looking
 from deepcorrect.layers import Layer
 from deepcorrect.loading import Batch
 from deepcorrect.ranking import SCORES, Ranking, Score
@@ -85,7 +85,7 @@ def estimate_gains(
         for start in processes.mine(range(0, count, IMAGES_A_BATCH)):
             part = slice(start, start + IMAGES_A_BATCH)
             clean, distorted = meter.load(part, level)
-            with autocast(meter.device, meter.precision):
+            with looking(meter.model), autocast(meter.device, meter.precision):
                 right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps, swapped)
             before[place, part] = right.cpu()
             estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
@@ -107,7 +107,8 @@ def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, Graph
         swap = meter.swap(layer)
         if not isinstance(swap, GraphSwap):
             raise DeepcorrectError(
-                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use --method exact"
+                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use --method exact "
+                f"({meter.swaps.reasons[layer.name]})"
             )
         swaps[layer.name] = swap
     return swaps
@@ -131,7 +132,8 @@ def _attribute(
         wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
     gradients: dict[Node, Tensor] = {}
     if steps == 1 and not swapped:
-        held, gradients = _gradients(graph, distorted, clean.labels, kept, score)
+        held, gradients = _gradients(graph, graph.nodes, {graph.images: distorted}, [graph.images], clean.labels, kept, score)
+        held |= {graph.images: distorted}
     else:
         with torch.no_grad():
             held = graph.run(graph.nodes, {graph.images: distorted}, {*kept, graph.images, graph.logits})
@@ -144,36 +146,57 @@ def _attribute(
                 share = torch.full((swap.channels, 1, 1), (step + 0.5) / steps if steps > 1 else 0.0, device=distorted.device)
                 share[list(swapped)] = 1
                 if share.any():
-                    goals = {node: held[node] + move for node, move in moves.items()}
-                    _, gradients = _gradients(graph, distorted, clean.labels, set(moves), score, goals, share)
+                    gradients = _gradients_on_the_way(swap, held, moves, share, clean.labels, score)
+                if not any(node in gradients for node in moves):
+                    raise DeepcorrectError(f"layer {name}: the answers have no gradient by it; use --method exact")
                 for node, move in moves.items():
-                    found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
+                    if node in gradients:
+                        found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
     right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
     return right, {name: gains.T for name, gains in found.items()}
 
 
+def _gradients_on_the_way(
+    swap: GraphSwap, held: Mapping[Node, Any], moves: Mapping[Node, Tensor], share: Tensor, labels: Tensor, score: Score
+) -> dict[Node, Tensor]:
+    """Gradients by the values at a layer's cut and late sites, each moved a share of the way; only what follows is run."""
+    graph = swap.graph
+    goals = {node: held[node] + move for node, move in moves.items()}
+
+    def move(node: Node, value: Any) -> Any:
+        return value + share.to(value.dtype) * (goals[node] - value) if node in goals else value
+
+    given = {node: held[node] for node in (*swap.outside, graph.images)} | {node: move(node, held[node]) for node in swap.cut}
+    return _gradients(graph, swap.after_cut, given, swap.cut, labels, set(moves), score, move)[1]
+
+
 def _gradients(
     graph: Graph,
-    images: Tensor,
+    nodes: Sequence[Node],
+    given: Mapping[Node, Any],
+    leaves: Sequence[Node],
     labels: Tensor,
     kept: set[Node],
     score: Score,
-    goals: Mapping[Node, Tensor] = MappingProxyType({}),
-    share: Tensor | None = None,
+    replace: Callable[[Node, Any], Any] = lambda node, value: value,
 ) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
-    """Values of some nodes, and the gradient of every image's score by them; some are moved a share of the way to goals."""
+    """Values of some nodes, and the gradient of every image's score by those of them that it has one by.
 
-    def move(node: Node, value: Any) -> Any:
-        return value + share.to(value.dtype) * (goals[node] - value) if share is not None and node in goals else value
-
+    Args:
+        nodes: those to run on the ``given`` values.
+        leaves: given ones that gradients go back to.
+        replace: as of ``Graph.run``.
+    """
     with torch.enable_grad():
-        start = images.detach().clone().requires_grad_()
-        values = graph.run(graph.nodes, {graph.images: start}, {*kept, graph.logits}, replace=move)
+        starts = {node: given[node].detach().clone().requires_grad_() for node in leaves}
+        values = graph.run(nodes, {**given, **starts}, {*kept, graph.logits}, replace=replace)
         logits = values[graph.logits].float()
         reached = scores_of(logits, labels)[SCORES.index(score)]
         by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
-        found = torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
-    gradients = {
-        node: torch.zeros_like(values[node]) if gradient is None else gradient for node, gradient in zip(by, found, strict=True)
-    }
-    return {node: value.detach() for node, value in values.items()} | {graph.images: images}, gradients
+        found = (
+            torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
+            if by and reached.requires_grad
+            else [None] * len(by)
+        )
+    gradients = {node: gradient for node, gradient in zip(by, found, strict=True) if gradient is not None}
+    return {node: value.detach() for node, value in values.items()}, gradients

@@ -135,7 +135,7 @@ def _key(record: Record) -> tuple[object, ...]:
 
 def _answers(folder: Path, record: Record) -> Answers | None:
     """The answers that a record counts, if the run keeps them (and not those of the same network at other levels)."""
-    answers = read_answers(folder, record.distortion, record.name)
+    answers = read_answers(folder, record.distortion, record.name, record.levels)
     if answers is None or answers.top.shape != (len(record.levels), record.images):
         return None
     accuracies = answers.right.double().mean(1)

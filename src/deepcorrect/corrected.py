@@ -1,17 +1,71 @@
-"""The two modules that a correction puts in place of the network's own: a convolution with its correction unit, and a copy
-that is trained on. Each keeps the module it stands for, unchanged, and answers with it bit for bit while switched off."""
+"""The modules that a correction puts in place of the network's own: a convolution with its correction unit, the normalisation
+behind it, and a copy that is trained on. Each keeps the module it stands for, unchanged, answers with it bit for bit while
+switched off, and has its attributes."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepcorrect.inspection import does_more
+from deepcorrect.normalization import behind
 from deepcorrect.units import CorrectionUnit, UnitShape
+
+
+class StandIn(nn.Module):
+    """What stands in the place of a network's own module ``base`` and, for whoever looks at it, has its attributes."""
+
+    base: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+
+    @property
+    def seen(self) -> nn.Module:
+        """The module whose attributes this one has."""
+        return self.base
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("__") or name in ("base", "own", "enabled"):  # of this module itself, or not there yet
+                raise
+            return getattr(self.seen, name)
+
+
+@contextmanager
+def switched_off(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Those of the modules that stand in for others do as they do, inside the context."""
+    before = [(module, module.enabled) for module in modules if isinstance(module, StandIn)]
+    try:
+        for module, _ in before:
+            module.enabled = False
+        yield
+    finally:
+        for module, enabled in before:
+            module.enabled = enabled
+
+
+def own_modules(network: nn.Module) -> dict[nn.Module, str]:
+    """A network's own modules and their names, as they are without a correction."""
+    names: dict[nn.Module, str] = {}
+    inside: tuple[str, ...] = ()
+    for name, module in network.named_modules():
+        if isinstance(module, StandIn):
+            inside += (f"{name}.",)
+            for inner, own in module.base.named_modules(prefix=name):
+                names.setdefault(own, inner)
+        elif not name.startswith(inside):
+            names.setdefault(module, name)
+    return names
 
 
 def _pick(outputs: Tensor, channels: Tensor) -> Tensor:
@@ -21,7 +75,7 @@ def _pick(outputs: Tensor, channels: Tensor) -> Tensor:
     """
     if outputs.device.type != "cpu":
         return outputs.index_select(1, channels).contiguous(memory_format=torch.channels_last)
-    ones = torch.eye(outputs.shape[1], dtype=outputs.dtype)[channels]
+    ones = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)[channels]
     return F.conv2d(outputs, ones[:, :, None, None])
 
 
@@ -60,13 +114,18 @@ class Adapter(nn.Module):
         self.norm = None if norm is None else nn.BatchNorm2d(channels, norm.eps, norm.momentum)
 
 
-class CorrectedConv2d(nn.Module):
+class CorrectedConv2d(StandIn):
     """A frozen convolution, its frozen batch normalisation, and an adapter for some of its filters.
 
     The filters to correct are computed apart from the rest, so that nothing is gathered; the rest has its normalisation
-    folded into its weights. Channels leave in the network's own order.
+    folded into its weights. Where running the convolution is more than convolving (hooks, parametrisations, a subclass) it
+    is run as it is, and channels are taken from what it gives. Channels leave in the network's own order.
+
+    Attributes:
+        fast: whether it computes so; if not, the convolution is run as it is and an index puts the channels in order.
     """
 
+    base: nn.Conv2d
     order: Tensor
     inverse: Tensor
 
@@ -75,28 +134,33 @@ class CorrectedConv2d(nn.Module):
         self.base = base
         self.base_norm = norm
         self.adapter = Adapter(len(filters), shape, norm)
-        self.enabled = True
-        chosen = torch.tensor(sorted(filters), device=base.weight.device)
-        is_rest = torch.ones(base.out_channels, dtype=torch.bool, device=base.weight.device)
+        self.fast = True
+        weight = base.weight
+        chosen = torch.tensor(sorted(filters), device=weight.device)
+        is_rest = torch.ones(base.out_channels, dtype=torch.bool, device=weight.device)
         is_rest[chosen] = False
         self.corrected = len(chosen)
         self.register_buffer("order", torch.cat([chosen, is_rest.nonzero().flatten()]), persistent=False)
         self.register_buffer("inverse", self.order.argsort(), persistent=False)
         if norm is not None and self.adapter.norm is not None:
-            own = self.adapter.norm.state_dict()
-            for name, source in norm.state_dict().items():
-                own[name].copy_(source[chosen] if source.ndim else source)
+            known = norm.state_dict()
+            self.adapter.norm.to(weight.device, known["running_mean"].dtype)
+            for name, value in self.adapter.norm.state_dict().items():
+                if name in known:
+                    value.copy_(known[name][chosen] if value.ndim else known[name])
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if not self.enabled:
-            outputs: Tensor = self.base(images)
-            return outputs if self.base_norm is None else self.base_norm(outputs)
-        chosen, rest = self._split(images)
+            outputs: Tensor = self.base(input)
+            return outputs
+        chosen, rest = self._split(input)
         corrected: Tensor = self.adapter.unit(chosen)
         if self.adapter.norm is not None:
             corrected = self.adapter.norm(corrected)
         if rest is None:
             return corrected
+        if not self.fast:
+            return torch.cat([corrected, rest], 1).index_select(1, self.inverse)
         merged: Tensor = _Merge.apply(corrected, rest, self.order, self.inverse)  # type: ignore[no-untyped-call]
         return merged
 
@@ -105,43 +169,76 @@ class CorrectedConv2d(nn.Module):
         base = self.base
         if self.corrected == base.out_channels:
             return base(images), None
-        scale, shift = self._norm_as_affine()
         chosen, rest = self.order[: self.corrected], self.order[self.corrected :]
-        if base.groups > 1 or type(base).forward is not nn.Conv2d.forward:
+        if not (self.fast and _just_convolves(base)):
             outputs = base(images)
-            remaining = outputs[:, rest] * scale[rest].view(-1, 1, 1) + shift[rest].view(-1, 1, 1)
-            return outputs[:, chosen], remaining
-        bias = torch.zeros_like(shift) if base.bias is None else base.bias
-        weight = base.weight[rest] * scale[rest].view(-1, 1, 1, 1)
+            return outputs[:, chosen], self._normalize(outputs)[:, rest]
         return (
-            base._conv_forward(images, base.weight[chosen], bias[chosen]),
-            base._conv_forward(images, weight, bias[rest] * scale[rest] + shift[rest]),
+            self._convolve(images, base.weight[chosen], None if base.bias is None else base.bias[chosen]),
+            self._convolve(images, *self._folded(rest)),
         )
 
-    def _norm_as_affine(self) -> tuple[Tensor, Tensor]:
-        """The frozen normalisation as a factor and a summand for each channel."""
+    def _convolve(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(images, weight, bias, self.base.stride, self.base.padding, self.base.dilation)
+
+    def _normalize(self, outputs: Tensor) -> Tensor:
         norm = self.base_norm
         if norm is None:
-            ones = torch.ones(self.base.out_channels, device=self.base.weight.device)
-            return ones, torch.zeros_like(ones)
+            return outputs
+        return F.batch_norm(outputs, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+    def _folded(self, filters: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weights and biases of some filters, the frozen normalisation worked into them."""
+        weight, bias = self.base.weight[filters], None if self.base.bias is None else self.base.bias[filters]
+        norm = self.base_norm
+        if norm is None:
+            return weight, bias
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        scale = torch.rsqrt(norm.running_var + norm.eps)
-        if norm.affine:
-            scale = scale * norm.weight
-        shift = -norm.running_mean * scale
-        return scale, shift + norm.bias if norm.affine else shift
+        scale = torch.rsqrt(norm.running_var[filters] + norm.eps)
+        if norm.weight is not None:
+            scale = scale * norm.weight[filters]
+        shift = -norm.running_mean[filters] * scale
+        if norm.bias is not None:
+            shift = shift + norm.bias[filters]
+        scale, shift = scale.to(weight.dtype), shift.to(weight.dtype)
+        return weight * scale.view(-1, 1, 1, 1), shift if bias is None else bias * scale + shift
 
 
-class Retrained(nn.Module):
+def _just_convolves(base: nn.Conv2d) -> bool:
+    """Whether running it is one convolution of its weight and bias, which can be split by filters."""
+    simple = type(base) is nn.Conv2d and base.groups == 1 and base.padding_mode == "zeros" and not does_more(base)
+    return simple and base.weight.dtype in (torch.float32, torch.float64) and not _hooked_everywhere()
+
+
+_hooked_everywhere = getattr(nn.modules.module, "_has_any_global_hook", lambda: False)
+
+
+class FoldedNorm(StandIn):
+    """A frozen batch normalisation that the corrected convolution in front has taken over; what it does beside is left."""
+
+    def __init__(self, base: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.__dict__["base"] = base  # the corrected convolution owns it
+        self.behind = behind(base)
+
+    def forward(self, input: Tensor) -> Tensor:
+        outputs: Tensor = (self.behind if self.enabled else self.base)(input)
+        return outputs
+
+
+class Retrained(StandIn):
     """A frozen module and the copy of it that is trained on in its place."""
 
     def __init__(self, base: nn.Module) -> None:
         super().__init__()
         self.base = base
         self.own = copy.deepcopy(base)
-        self.enabled = True
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = (self.own if self.enabled else self.base)(inputs)
-        return outputs
+    @property
+    def seen(self) -> nn.Module:
+        """The copy, which the network may use by its weights alone, or the module itself."""
+        return self.own if self.enabled else self.base
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        return self.seen(*args, **options)

@@ -12,112 +12,99 @@ of whole layers. The network's own parameters and buffers are never written. ::
 
 from __future__ import annotations
 
-import hashlib
-import json
+import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from deepcorrect.corrected import Adapter, CorrectedConv2d, Retrained
+from deepcorrect.corrected import Adapter, CorrectedConv2d, FoldedNorm, Retrained, StandIn, own_modules, switched_off
+from deepcorrect.correction_file import (
+    TrainedOn,
+    find_correction,
+    fingerprint,
+    read_fingerprint,
+    read_header,
+    read_state,
+    read_trained_on,
+    write_correction,
+)
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import write_tensors
+from deepcorrect.grafting import Graft
+from deepcorrect.inspection import answers, inspecting, random_state_kept, same, steady_answers
 from deepcorrect.layers import Layer, convolutions, find_layers, named
-from deepcorrect.normalization import parted
+from deepcorrect.plan import Plan, check_plan
 from deepcorrect.seeding import Use, generator
-from deepcorrect.shipped import shipped_correction, shipped_names
 from deepcorrect.units import unit_shape
 
-_KEY = "deepcorrect"
-
-
-class Plan(BaseModel):
-    """What a correction changes.
-
-    Attributes:
-        distortion: name of the distortion that it is trained against.
-        filters: corrected filters of each layer, ``{layer: (filter, ...)}``.
-        unit: named shape of the correction units (see ``deepcorrect.units``).
-        batch_norm: whether units have batch normalisation.
-        retrained: layers of which the correction owns a trained copy, their batch normalisation included.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    distortion: str
-    filters: dict[str, tuple[int, ...]] = {}
-    unit: str = "cifar"
-    batch_norm: bool = True
-    retrained: tuple[str, ...] = ()
+__all__ = [
+    "Correction",
+    "Plan",
+    "attach",
+    "find_correction",
+    "fingerprint",
+    "load_correction",
+    "read_header",
+    "require_bare",
+]
 
 
 class Correction(nn.Module):
-    """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``."""
+    """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``.
+
+    Attributes:
+        plan: what it changes.
+        fingerprint: of the network that it is for.
+        trained_on: data that it was trained on, so that it is not measured on them; saved with it.
+    """
 
     def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int, identity: bool) -> None:
         super().__init__()
         self.plan = plan
         self.fingerprint = fingerprint(model)
+        self.trained_on: TrainedOn | None = None
         self.adapters = nn.ModuleDict()
         self.copies = nn.ModuleDict()
-        self._switches: list[CorrectedConv2d | Retrained] = []
-        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
-        self._model = (model,)  # in a tuple: the network is no part of the correction
-        frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._frozen = tuple(parameter.requires_grad_(False) for parameter in frozen)
+        self._uses: dict[StandIn, int] = {}
+        self._graft = Graft(model)  # no module: the network is no part of the correction
         try:
             positions = [layer.name for layer in convolutions(layers)] if plan.filters else []
             for name, filters in plan.filters.items():
                 self._correct(named(layers, name), filters, positions.index(name) + 1, seed, identity)
             for name in plan.retrained:
                 self._retrain(named(layers, name))
+            self._graft.hold(apart_from=self.modules())
         except BaseException:
             self.detach()
             raise
 
     def _correct(self, layer: Layer, filters: Sequence[int], position: int, seed: int, identity: bool) -> None:
         assert isinstance(layer.module, nn.Conv2d)
-        norm = None
-        if layer.norm:
-            whole = self._host.get_submodule(layer.norm)
-            assert isinstance(whole, nn.BatchNorm2d)
-            norm, rest = parted(whole)
-            self._put(whole, rest)
+        norm = self._graft.network.get_submodule(layer.norm) if layer.norm else None
+        assert norm is None or isinstance(norm, nn.BatchNorm2d)
+        if norm is not None:
+            self._put(norm, FoldedNorm(norm), layer.uses)
         shape = unit_shape(self.plan.unit, len(filters), position, batch_norm=self.plan.batch_norm)
         corrected = CorrectedConv2d(layer.module, norm, filters, shape)
         corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position), identity=identity)
-        corrected.to(layer.module.weight.device)
-        self._put(layer.module, corrected)
+        corrected.adapter.unit.to(layer.module.weight.device, layer.module.weight.dtype)
+        self._put(layer.module, corrected, layer.uses)
         self.adapters[_escape(layer.name)] = corrected.adapter
-        self._switches.append(corrected)
 
     def _retrain(self, layer: Layer) -> None:
         for name in (layer.name, layer.norm):
             if name is not None:
-                retrained = Retrained(self._host.get_submodule(name))
+                retrained = Retrained(self._graft.network.get_submodule(name))
                 retrained.own.requires_grad_(True)
-                self._put(retrained.base, retrained)
+                self._put(retrained.base, retrained, layer.uses)
                 self.copies[_escape(name)] = retrained.own
-                self._switches.append(retrained)
 
-    def _put(self, old: nn.Module, new: nn.Module) -> None:
-        """Replace a module wherever the network refers to it."""
-        for parent in list(self._host.modules()):
-            if isinstance(parent, CorrectedConv2d | Retrained):
-                continue
-            for name, child in list(parent._modules.items()):
-                if child is old:
-                    setattr(parent, name, new)
-                    self._replaced.append((parent, name, old))
-
-    @property
-    def _host(self) -> nn.Module:
-        return self._model[0]
+    def _put(self, old: nn.Module, new: StandIn, uses: int) -> None:
+        self._graft.put(old, new)
+        self._uses[new] = uses
 
     @property
     def corrected_layers(self) -> tuple[str, ...]:
@@ -132,32 +119,49 @@ class Correction(nn.Module):
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """The network answers as it did before, bit for bit, inside the context."""
-        before = [switch.enabled for switch in self._switches]
-        try:
-            for switch in self._switches:
-                switch.enabled = False
+        with switched_off(self._uses):
             yield
-        finally:
-            for switch, enabled in zip(self._switches, before, strict=True):
-                switch.enabled = enabled
 
     def detach(self) -> None:
-        """Take the correction off the network, which is then as it was."""
-        for parent, name, old in reversed(self._replaced):
-            setattr(parent, name, old)
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
-        self._replaced, self._frozen = [], ()
+        """Take the correction off the network, which is then as it was before, its modes and what was frozen included."""
+        self._graft.undo()
+
+    def _verify(self, example: Tensor, before: Sequence[Tensor]) -> None:
+        """Refuse a network that goes past the modules put into it, or answers otherwise because of them."""
+        network, calls = self._graft.network, Counter[nn.Module]()
+        handles = [module.register_forward_hook(lambda module, *_: calls.update([module])) for module in self._uses]
+        try:
+            with self.disabled():
+                after = answers(network, example)
+            reached = dict(calls)
+            answers(network, example)
+        except DeepcorrectError as error:
+            raise DeepcorrectError(f"with a correction on it, {error}") from error
+        finally:
+            for handle in handles:
+                handle.remove()
+        names = own_modules(network)
+        missed = ", ".join(names[module.base] for module, uses in self._uses.items() if reached.get(module, 0) != uses)
+        if missed:
+            raise DeepcorrectError(
+                f"the network runs {missed} by another reference than the module of that name (in a list or a closure, say), "
+                "which a correction cannot replace; let it use its own attribute, or leave the layer out with --layers"
+            )
+        if not same(before, after):
+            replaced = ", ".join(names[module.base] for module in self._uses)
+            raise DeepcorrectError(
+                f"the network answers differently once another module stands for {replaced}, though "
+                "that does the same: it may ask for a module's type; leave such layers out with --layers"
+            )
 
     def save(self, path: Path | str, *, half: bool = False) -> None:
-        """Write just the correction: a safetensors file whose metadata holds the plan and the network's fingerprint.
+        """Write just the correction: a safetensors file whose metadata holds the plan and what it was trained for and on.
 
         Args:
             path: written aside and renamed, so that it is never half there.
             half: store floating-point numbers in half precision.
         """
-        header = {"plan": self.plan.model_dump(mode="json"), "fingerprint": self.fingerprint}
-        write_tensors(Path(path), self.state_dict(), half=half, metadata={_KEY: json.dumps(header, sort_keys=True)})
+        write_correction(Path(path), self.plan, self.fingerprint, self.state_dict(), half=half, trained_on=self.trained_on)
 
 
 def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0, identity: bool = False) -> Correction:
@@ -170,24 +174,31 @@ def attach(model: nn.Module, plan: Plan, example: Tensor, *, seed: int = 0, iden
         seed: of the units' initial weights.
         identity: units change nothing before they are trained (the paper's do).
 
+    Returns:
+        The correction, in eval mode, as is the network. As long as it is attached, ``model.train()`` trains what the
+        correction owns and leaves the network's own statistics alone.
+
     Raises:
-        DeepcorrectError: the plan does not fit the network, or the network already has a correction.
+        DeepcorrectError: the plan does not fit the network, the network already has a correction, or it does not answer
+            the same with the correction switched off. The network is left as it was.
     """
     require_bare(model)
     layers = find_layers(model, example)
-    _check(plan, model, layers)
-    model.eval()
-    with torch.no_grad():
-        before = model(example)
+    check_plan(plan, model, layers)
+    return _attach(model, plan, layers, example, seed, identity)
+
+
+def _attach(model: nn.Module, plan: Plan, layers: Sequence[Layer], example: Tensor, seed: int, identity: bool) -> Correction:
+    with inspecting(model):
+        before = steady_answers(model, example)
+    with random_state_kept(model), torch.inference_mode(False), torch.device("cpu"):
         correction = Correction(model, plan, layers, seed, identity).eval()
-        with correction.disabled():
-            unchanged = torch.equal(before, model(example))
-    if not unchanged:
+    try:
+        with inspecting(model):
+            correction._verify(example, before)
+    except BaseException:
         correction.detach()
-        raise DeepcorrectError(
-            "the network uses the output of a convolution in more places than the batch normalisation behind it, "
-            f"which a correction of {', '.join(plan.filters)} cannot keep; leave such layers out with --layers"
-        )
+        raise
     return correction
 
 
@@ -197,7 +208,7 @@ def require_bare(model: nn.Module) -> None:
     Raises:
         DeepcorrectError: it has one.
     """
-    if any(isinstance(module, CorrectedConv2d | Retrained) for module in model.modules()):
+    if any(isinstance(module, StandIn) for module in model.modules()):
         raise DeepcorrectError("the network already has a correction; detach it first")
 
 
@@ -206,103 +217,39 @@ def load_correction(path: Path | str, model: nn.Module, example: Tensor) -> Corr
 
     Raises:
         DeepcorrectError: the file is missing or unsound, or belongs to another network; the message says in what they differ.
+            The network is left as it was.
     """
-    plan = read_header(path)
-    expected = _header(path)["fingerprint"]
-    found = fingerprint(model)
+    require_bare(model)
+    plan, expected, known = read_header(path), read_fingerprint(path), fingerprint(model)
+    layers = find_layers(model, example)
     try:
-        correction = attach(model, plan, example)
+        check_plan(plan, model, layers)
     except DeepcorrectError as error:
-        raise DeepcorrectError(f"{path}: made for another network: {error}") from None
-    if found != expected:
-        correction.detach()
+        blamed = "" if known == expected else "made for another network: "
+        raise DeepcorrectError(f"{path}: {blamed}{error}") from None
+    if known != expected:
+        others = {str(value.dtype) for value in model.parameters() if value.is_floating_point()} - {"torch.float32"}
+        hint = f"; the network is in {', '.join(sorted(others))}: load the correction before you convert it" if others else ""
         raise DeepcorrectError(
             f"{path}: made for another network: the layers fit, but the weights differ "
-            f"(fingerprint {found[:12]}, expected {expected[:12]})"
+            f"(fingerprint {known[:12]}, expected {expected[:12]}){hint}"
         )
-    with safe_open(path, "pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    correction = _attach(model, plan, layers, example, seed=0, identity=False)
     try:
+        state, own = read_state(path), correction.state_dict()
+        wrong = [name for name in own if name in state and state[name].is_floating_point() != own[name].is_floating_point()]
+        if wrong:
+            raise DeepcorrectError(f"{path}: its tensor {wrong[0]} is of {state[wrong[0]].dtype}, not of {own[wrong[0]].dtype}")
         correction.load_state_dict(state)
+        correction.trained_on = read_trained_on(path)
     except RuntimeError as error:
         correction.detach()
-        raise DeepcorrectError(f"{path}: its tensors do not fit its own plan ({error})") from None
+        reason = textwrap.shorten(str(error), 300)
+        raise DeepcorrectError(f"{path}: its tensors do not fit its own plan ({reason})") from None
+    except BaseException:
+        correction.detach()
+        raise
     return correction
-
-
-def find_correction(spec: str) -> Path:
-    """The file of a correction: a shipped name, a file, or a run folder of ``correct`` or ``finetune``.
-
-    Raises:
-        DeepcorrectError: nothing of that name.
-    """
-    path = shipped_correction(spec)
-    if path is not None:
-        return path
-    path = Path(spec)
-    if path.is_dir():
-        path = path / "correction.safetensors"
-    if not path.is_file():
-        known = ", ".join(shipped_names("corrections")) or "none"
-        raise DeepcorrectError(f"--correction {spec}: no such file or run folder, and not shipped (shipped: {known})")
-    return path
-
-
-def read_header(path: Path | str) -> Plan:
-    """The plan of a saved correction.
-
-    Raises:
-        DeepcorrectError: not a correction.
-    """
-    try:
-        return Plan.model_validate(_header(path)["plan"])
-    except ValidationError as error:
-        raise DeepcorrectError(f"{path}: its plan is unsound ({error.error_count()} fields are wrong)") from None
-
-
-def _header(path: Path | str) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise DeepcorrectError(f"{path}: no such correction file")
-    try:
-        with safe_open(path, "pt") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-        return {"plan": header["plan"], "fingerprint": header["fingerprint"]}
-    except (SafetensorError, KeyError, TypeError, ValueError):
-        raise DeepcorrectError(f"{path}: not a correction saved by deepcorrect, or cut short") from None
-
-
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over the names, shapes and values (as float32) of a network's parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if value.is_floating_point():
-            digest.update(f"{name}{tuple(value.shape)}".encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _check(plan: Plan, model: nn.Module, layers: Sequence[Layer]) -> None:
-    for name, filters in plan.filters.items():
-        layer = named(layers, name)
-        if not isinstance(layer.module, nn.Conv2d):
-            raise DeepcorrectError(f"layer {name} is no convolution; only convolutions take correction units")
-        if not filters or len(set(filters)) != len(filters) or min(filters) < 0 or max(filters) >= layer.filters:
-            raise DeepcorrectError(
-                f"layer {name} has {layer.filters} filters, numbered from 0; the plan asks for "
-                f"{len(filters)} of them up to {max(filters, default='none')}"
-            )
-    norms = [layer.norm for layer in layers if layer.name in plan.filters and layer.norm]
-    for name in norms:
-        norm = model.get_submodule(name)
-        if norms.count(name) > 1 or not getattr(norm, "track_running_stats", False):
-            raise DeepcorrectError(
-                f"batch normalisation {name} is shared by corrected layers or keeps no running statistics; leave its layers out"
-            )
-    unit_shape(plan.unit, 1, 1)
-    for name in plan.retrained:
-        named(layers, name)
-        if name in plan.filters:
-            raise DeepcorrectError(f"layer {name} cannot be corrected and retrained at once")
 
 
 def _escape(name: str) -> str:

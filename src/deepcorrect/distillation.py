@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepcorrect.correction import Correction
+from deepcorrect.inspection import tensors
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Teacher:
     def attending(self) -> Iterator[None]:
         """Watch the last layer's input inside the context."""
 
-        def keep(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            self._features = args[0]
+        def keep(module: nn.Module, args: tuple[Tensor, ...], options: dict[str, Tensor]) -> None:
+            self._features = next(tensors((args, options)))
 
-        handle = self._last.register_forward_pre_hook(keep)
+        handle = self._last.register_forward_pre_hook(keep, with_kwargs=True)
         try:
             yield
         finally:

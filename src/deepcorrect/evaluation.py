@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from deepcorrect.answers import Answers
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
 from deepcorrect.loading import Batch, batches
 from deepcorrect.parallel import Processes
-from deepcorrect.runtime import Precision, autocast
+from deepcorrect.runtime import Precision, autocast, device_of, laid_out
 
 Progress = Callable[[int], None]
 LARGEST_BATCH = 500
@@ -69,7 +70,7 @@ def top_classes(
     *,
     count: int = 5,
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     precision: Precision = "fp32",
     batch_size: int | None = None,
     processes: Processes | None = None,
@@ -80,7 +81,7 @@ def top_classes(
     Where there are fewer classes, -1 stands for the rest. The model must be in eval mode. ``batch_size`` changes nothing but
     the memory that a pass takes.
     """
-    device, processes = device or torch.device("cpu"), processes or Processes()
+    device, processes = device_of(model, device), processes or Processes()
     batch_size = batch_size or fitting_batch(images)
     starts = processes.mine(range(0, len(images), batch_size))
     mine = torch.tensor([place for start in starts for place in range(start, min(start + batch_size, len(images)))])
@@ -103,7 +104,7 @@ def evaluate(
     *,
     classes: int,
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     precision: Precision = "fp32",
     batch_size: int | None = None,
     processes: Processes | None = None,
@@ -119,9 +120,13 @@ def evaluate(
         levels: severities above 0; the clean level is added in front.
         classes: how many classes the labels may name.
         seed: of the evaluation noise.
+        device: where the network is; found out if it is not given.
         processes: those that share the images; each returns the whole.
         progress: called with the number of images done since its last call.
         tell: called with each level and its top-1 accuracy; with the clean level's before the others are measured.
+
+    Raises:
+        DeepcorrectError: the network answers with NaN.
     """
     model.eval()
     everything = (0.0, *(float(level) for level in levels))
@@ -162,5 +167,8 @@ def _answers(
     for level in levels:
         distorted = distortion.at(batch.images, level, batch.indices, seed)
         with autocast(batch.images.device, precision):
-            logits = model(distorted.contiguous(memory_format=torch.channels_last))
+            logits = model(laid_out(distorted, model))
+        if logits.isnan().any():
+            where = f"images under {distortion.name} at level {level:g}" if level else "clean images"
+            raise DeepcorrectError(f"the network answers {where} with NaN: its values overflow, or its weights are broken")
         yield logits.float().topk(min(count, logits.shape[1]), dim=1).indices

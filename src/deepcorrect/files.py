@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import json
 import os
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +26,75 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Give a path to write to; it takes ``path``'s place at the end of the context, or vanishes if writing fails.
 
     Raises:
-        DeepcorrectError: it cannot be written, for instance because the disk is full.
+        DeepcorrectError: it cannot be written, for instance because the disk is full; what else fails is raised as it is.
     """
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
         os.replace(partial, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise DeepcorrectError(
-            f"{path}: cannot be written ({error}); see whether the disk is full, or choose another --out"
-        ) from None
+    except (OSError, SafetensorError) as error:
+        raise DeepcorrectError(f"{path}: cannot be written: {_reason(error)}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some, or choose another --out",
+    errno.EDQUOT: "free some, or choose another --out",
+    errno.ENOENT: "make its folder first",
+}
+
+
+def _reason(error: OSError | SafetensorError) -> str:
+    """What the system says, and what helps; safetensors tells it in its message alone."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    number = getattr(error, "errno", None) or (int(told[1]) if told else None)
+    if number is None:
+        return str(error)
+    return f"{os.strerror(number)}; {_REMEDIES.get(number, 'choose another --out')}"
+
+
+def read_text(path: Path) -> str:
+    """A text file that a person wrote: UTF-8, or what its byte order mark says; line ends of any system.
+
+    Raises:
+        DeepcorrectError: it cannot be read, or its encoding is not certain.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DeepcorrectError(f"{path}: cannot be read ({error.strerror})") from None
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DeepcorrectError(f"{path}: line {line} is not {encoding.upper()} text; save the file as UTF-8") from None
+    if "\0" in text:
+        raise DeepcorrectError(f"{path}: neither UTF-8 text nor marked as another encoding; save the file as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # its mark begins with that of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file that a person wrote.
+
+    Raises:
+        DeepcorrectError: as ``read_text``, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise DeepcorrectError(f"{path}: not TOML: {error}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from deepcorrect.graph import CONVOLUTION, Fused, Graph, settings
+from deepcorrect.graph import Fused, Graph
+from deepcorrect.normal_form import CONVOLUTION, settings
 
 _RELU = torch.ops.aten.relu.default
 
@@ -49,15 +50,12 @@ def fuse(graph: Graph, nodes: Sequence[Node], *, unfused: Collection[Node] = ())
 
     Those ``unfused`` are left alone.
     """
-    weights = [graph.constant(settings(node).weight) for node in nodes if node.target == CONVOLUTION]
     able = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")  # type: ignore[no-untyped-call]
-    if not able or any(weight is None or weight.device.type != "cpu" for weight in weights):
-        return list(nodes), {}
     kept: list[Node] = []
     fused: dict[Node, Fused] = {}
     for node in nodes:
-        if node.target == CONVOLUTION and node not in unfused:
-            (user, *others) = node.users
+        if able and node.target == CONVOLUTION and node not in unfused and _takes(graph, node):
+            user, *others = node.users
             relu = not others and user.target == _RELU and user in nodes
             if (node, relu) not in graph.fused:
                 graph.fused[node, relu] = FusedConvolution(graph, node, relu=relu)
@@ -66,3 +64,10 @@ def fuse(graph: Graph, nodes: Sequence[Node], *, unfused: Collection[Node] = ())
                 continue
         kept.append(node)
     return kept, fused
+
+
+def _takes(graph: Graph, node: Node) -> bool:
+    """Whether oneDNN computes a convolution: on the CPU, of constants in single precision."""
+    given = settings(node)
+    constants = [graph.constant(source) for source in (given.weight, given.bias) if source is not None]
+    return all(value is not None and value.device.type == "cpu" and value.dtype == torch.float32 for value in constants)

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
-from deepcorrect.graph import Graph, capture
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.graph import Graph
+from deepcorrect.inspection import looking
 from deepcorrect.layers import Layer
 from deepcorrect.loading import Batch, batches
 from deepcorrect.parallel import Processes
+from deepcorrect.provenance import provenance
 from deepcorrect.ranking import SCORES
-from deepcorrect.runtime import Precision, autocast, pass_memory
-from deepcorrect.swapping import Swap, make_swap
+from deepcorrect.runtime import Precision, autocast, laid_out, pass_memory
+from deepcorrect.swapping import IMAGES_A_BATCH, Swap, Swaps, swaps_of
 
-IMAGES_A_BATCH = 50
+__all__ = ["IMAGES_A_BATCH", "SCORES", "GainMeter", "Gains", "scores_of"]
+
+DISTORTED_BYTES = 256 * 2**20
+"""What a meter may keep of distorted images, so that they are not distorted again for every layer."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class GainMeter:
     """Measures gains of a network on some images.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is put into eval mode.
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
         memory: bytes that a pass may take; the device's default without it.
         processes: those that share the images among them; each gets the whole result.
         progress: called with the number of pairs of a filter and an image done since its last call.
@@ -57,22 +64,37 @@ class GainMeter:
     progress: Callable[[int], None] = lambda pairs: None
 
     def __post_init__(self) -> None:
-        self.model.eval()
         self.images = self.images.held()
-        self._swaps: dict[str, Swap] = {}
+        self._distorted: dict[tuple[int, float], Tensor] = {}
 
     @cached_property
+    def swaps(self) -> Swaps:
+        """What swaps filters, by layer."""
+        return swaps_of(self.model, self.images, self.device)
+
+    @property
     def graph(self) -> Graph | None:
         """The network captured, if it can be; in single precision, whatever it is run in."""
-        example = next(batches(self.images, 1, self.device)).images
-        with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            return capture(self.model, example.clone())
+        return self.swaps.graph
 
     def swap(self, layer: Layer) -> Swap:
-        """What swaps a layer's filters."""
-        if layer.name not in self._swaps:
-            self._swaps[layer.name] = make_swap(self.model, self.graph, layer, self.images.shape[1:])
-        return self._swaps[layer.name]
+        """What swaps a layer's filters.
+
+        Raises:
+            DeepcorrectError: images of the layer cannot be told apart, or labels lie outside the network's outputs.
+        """
+        swap = self.swaps.of(layer)
+        least, most = (int(label) for label in self.images.labels.aminmax())
+        if least < 0 or most >= self.swaps.outputs:
+            raise DeepcorrectError(
+                f"images are labelled {least} to {most}, the network has {self.swaps.outputs} outputs, numbered from 0; "
+                "rank on images of the network's own classes"
+            )
+        return swap
+
+    def provenance(self, **more: Any) -> dict[str, Any]:
+        """What its gains are of, and what ``more`` there is to tell, as JSON has it."""
+        return provenance(self.model, self.images, self.distortion, self.seed, self.precision, **more)
 
     @torch.inference_mode()
     def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
@@ -84,7 +106,7 @@ class GainMeter:
         for place in self.processes.mine(range(0, len(self.images), IMAGES_A_BATCH)):
             part = slice(place, place + IMAGES_A_BATCH)
             clean, distorted = self.load(part, level)
-            with autocast(self.device, self.precision):
+            with looking(self.model), autocast(self.device, self.precision):
                 before[:, part], each[:, :, part] = self._swap_each(layer, clean, distorted, wanted)
         return Gains(self.processes.total(before), self.processes.total(each))
 
@@ -92,21 +114,28 @@ class GainMeter:
         """Some of the images clean, and distorted."""
         positions = torch.arange(len(self.images))[part]
         (batch,) = batches(self.images.take(positions), IMAGES_A_BATCH, self.device)
-        distorted = self.distortion.at(batch.images, level, batch.indices, self.seed)
-        return batch, distorted.contiguous(memory_format=torch.channels_last)
+        distorted = self._distorted.get((part.start, level))
+        if distorted is None:
+            distorted = laid_out(self.distortion.at(batch.images, level, batch.indices, self.seed), self.model)
+            if sum(kept.nbytes for kept in self._distorted.values()) + distorted.nbytes <= DISTORTED_BYTES:
+                self._distorted[part.start, level] = distorted
+        return batch._replace(images=laid_out(batch.images, self.model)), distorted
 
     def _swap_each(self, layer: Layer, clean: Batch, distorted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         swap = self.swap(layer)
         batch = swap.prepare(clean.images, distorted)
         labels = clean.labels
         before = scores_of(batch.logits, labels)
+        if batch.logits.isnan().any():
+            raise DeepcorrectError("the network's answers to distorted images are NaN; its weights or precision are unsound")
         gains = torch.zeros(len(SCORES), layer.filters, len(labels), device=self.device)
         pairs = (batch.changes & wanted).T.nonzero()
         self.advance(gains[0].numel() - len(pairs))
         pairs_a_pass = max(1, int((self.memory or pass_memory(self.device)) / swap.bytes_a_pair))
         for start in range(0, len(pairs), pairs_a_pass):
             filters, images = pairs[start : start + pairs_a_pass].unbind(1)
-            gains[:, filters, images] = scores_of(batch.finish(filters, images), labels[images]) - before[:, images]
+            after = scores_of(batch.finish(filters, images), labels[images])
+            gains[:, filters, images] = (after - before[:, images]).where(after != before[:, images], 0.0)
             self.advance(len(filters))
         return before.cpu(), gains.cpu()
 

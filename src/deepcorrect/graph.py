@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,26 +22,13 @@ from torch.export import Dim, export
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-aten = torch.ops.aten
-_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
-CONVOLUTION = aten.conv2d.default
+from deepcorrect.errors import first_line
+from deepcorrect.independence import agree
+from deepcorrect.inspection import looking
+from deepcorrect.normal_form import CONVOLUTION, Settings, marked, normalize, settings
+from deepcorrect.runtime import out_of_memory
 
-
-class Settings(NamedTuple):
-    """What a convolution is given."""
-
-    images: Node
-    weight: Node
-    bias: Node | None = None
-    stride: Sequence[int] = (1, 1)
-    padding: Sequence[int] = (0, 0)
-    dilation: Sequence[int] = (1, 1)
-    groups: int = 1
-
-
-def settings(node: Node) -> Settings:
-    """Of a convolution's node."""
-    return Settings(*cast(Any, node.args))
+__all__ = ["CONVOLUTION", "Fused", "Graph", "Settings", "bytes_a_row", "capture", "settings"]
 
 
 class Fused(Protocol):
@@ -56,31 +43,34 @@ class Graph:
     """A captured network.
 
     Attributes:
-        nodes: in order of execution.
+        nodes: what depends on the images and the answer depends on, in order of execution.
         images: the node that takes the images; ``logits``: the one that gives the answer.
+        outputs: by a convolution module's name, the nodes with its output, one for each time that it runs.
+        by_image: nodes that depend on the images.
         fused: convolutions that ``deepcorrect.fusion`` has prepared, with ReLU or without.
     """
 
     def __init__(self, module: GraphModule) -> None:
-        self._module = module
-        self.nodes = [node for node in module.graph.nodes if node.op not in ("output", "call_module")]
+        self._constants, outputs = normalize(module)
+        self.nodes = [node for node in module.graph.nodes if node.op != "output" and node not in self._constants]
         (self.images,) = [node for node in self.nodes if node.op == "placeholder"]
         (output,) = [node for node in module.graph.nodes if node.op == "output"]
-        (self.logits,) = output.args[0] if isinstance(output.args[0], tuple | list) else (output.args[0],)
+        answers = output.args[0] if isinstance(output.args[0], tuple | list) else (output.args[0],)
+        if len(answers) != 1 or answers[0] not in self.nodes:
+            raise ValueError("the network does not return one tensor that depends on the images")
+        (self.logits,) = answers
         self.fused: dict[tuple[Node, bool], Fused] = {}
-        self._constants = {node: _attribute(module, node.target) for node in self.nodes if node.op == "get_attr"}
-
-    def convolutions(self, weight: Tensor) -> list[Node]:
-        """The convolutions with this weight, one for each time that its layer runs."""
-        return [
-            node
-            for node in self.nodes
-            if node.target == CONVOLUTION and node.meta.get("weight", self.constant(settings(node).weight)) is weight
-        ]
+        self.nodes = self.before([self.logits, self.images])
+        self.by_image = self.after([self.images])
+        self.outputs = {name: [node for node in nodes if node in self.by_image] for name, nodes in outputs.items()}
 
     def constant(self, node: Node | None) -> Tensor | None:
-        """The tensor of a node that is a parameter or buffer."""
+        """The value of a node that does not depend on the images."""
         return None if node is None else self._constants.get(node)
+
+    def batched(self, node: Node) -> bool:
+        """Whether a node has a tensor whose first dimension counts the images."""
+        return bool(shape := _shape(node)) and str(shape[0]) == str(self.images.meta["val"].shape[0])
 
     def after(self, starts: Collection[Node]) -> set[Node]:
         """Everything that depends on some nodes, these included."""
@@ -123,6 +113,10 @@ class Graph:
         ``replace`` may change what a node gives; what is ``fused`` is computed another way.
         """
         known = dict(values)
+
+        def value_of(node: Node) -> Any:
+            return known[node] if node in known else self._constants[node]
+
         last: dict[Node, Node] = {}
         for node in nodes:
             last |= dict.fromkeys([fused[node].source] if node in fused else node.all_input_nodes, node)
@@ -132,12 +126,10 @@ class Graph:
         for node in nodes:
             if node in known:
                 continue
-            if node.op == "get_attr":
-                value: Any = self._constants[node]
-            elif node in fused:
-                value = fused[node](known[fused[node].source])
+            if node in fused:
+                value: Any = fused[node](known[fused[node].source])
             else:
-                args, kwargs = map_arg((node.args, node.kwargs), lambda needed: known[needed])
+                args, kwargs = map_arg((node.args, node.kwargs), value_of)
                 value = cast(Callable[..., Any], node.target)(*args, **kwargs)
             known[node] = replace(node, value)
             for needed in finished.get(node, ()):
@@ -146,80 +138,82 @@ class Graph:
         return {node: known[node] for node in keep if node in known}
 
 
-def bytes_a_row(node: Node) -> int:
-    """What the value of a node takes for one image, in single precision."""
+def _shape(node: Node) -> Sequence[int | torch.SymInt]:
+    """Of a node's tensor; none where it has no tensor."""
     value = node.meta.get("val")
-    return 4 * math.prod(int(size) for size in value.shape[1:]) if isinstance(value, Tensor) and value.ndim else 0
+    return value.shape if isinstance(value, Tensor) else ()
 
 
-def capture(model: nn.Module, example: Tensor) -> Graph | None:
-    """The graph of a network in eval mode, or None where it cannot be had.
+def bytes_a_row(node: Node) -> int:
+    """What the value of a node takes for one image, about, in single precision."""
+    sizes = [size.node.hint or 1 if isinstance(size, torch.SymInt) else size for size in _shape(node)]
+    return 4 * math.prod(sizes[1:]) if sizes else 0
 
-    It is run on another number of images than the example's, and must answer as the network does.
+
+def capture(model: nn.Module, example: Tensor, *, tell: Callable[[str], None] = lambda reason: None) -> Graph | None:
+    """The graph of a network in eval mode, or None where it cannot be had. The network is left as it was.
+
+    It is captured on two images and compared with the network on the whole example, or on three images if that has fewer.
+
+    Args:
+        model: takes images (B, C, H, W), returns logits (B, classes).
+        example: images of the kind that the graph is to be run on, in their memory layout.
+        tell: called with the reason where there is no graph.
+
+    Raises:
+        MemoryError, torch.OutOfMemoryError: there is too little memory.
     """
-    images = torch.cat([example, example.flip(3), example.flip(2)])
-    try:
-        with _quiet():
-            program = export(model, (torch.cat([example, example]),), dynamic_shapes=({0: Dim("batch")},), strict=False)
-            graph = Graph(_fold(program.run_decompositions({}).module(check_guards=False)))
-        answer = graph.run(graph.nodes, {graph.images: images}, [graph.logits])[graph.logits]
-    except Exception:  # export fails in many ways, each with an error of its own
+    images = example if len(example) > 2 else torch.cat([example, example.flip(3), example.flip(2)])
+    with looking(model), torch.no_grad():
+        wanted = model(images.clone())
+        try:
+            with _quiet(), marked(model):
+                program = export(_Whole(model), (images[:2].clone(),), dynamic_shapes=({0: Dim("batch")},), strict=False)
+                graph = Graph(program.run_decompositions({}).module(check_guards=False))
+            answer = graph.run(graph.nodes, {graph.images: images}, [graph.logits])[graph.logits]
+        except Exception as error:  # export fails in many ways, each with an error of its own
+            if out_of_memory(error):
+                raise
+            fixed = "Constraints violated" in str(error)
+            tell("what it does depends on the number of images, as with len(images)" if fixed else first_line(error))
+            return None
+    if not isinstance(wanted, Tensor) or not agree(answer, wanted):
+        tell("the captured graph answers otherwise than the network")
         return None
-    wanted = model(images)
-    if not isinstance(wanted, Tensor) or wanted.shape != answer.shape:
-        return None
-    return graph if torch.allclose(answer, wanted, rtol=1e-3, atol=1e-5 + 1e-3 * float(wanted.detach().abs().max())) else None
+    return graph
+
+
+class _Whole(nn.Module):
+    """A network with its own hooks, called with images alone, whatever else it could be given."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = model.training
+
+    def forward(self, images: Tensor) -> Any:
+        return self.model(images)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch.export says on the way: that it fails on a network is an answer here."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """Without what torch tells on the way, in this thread: that it fails to capture a network is an answer here."""
+    own = threading.get_ident()
+    tracer = import_module("torch.export._trace")  # which prints the graph so far where it fails
+
+    def by_others(record: logging.LogRecord) -> bool:
+        return record.thread != own
+
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] == "torch"]
+    for logger in loggers:
+        logger.addFilter(by_others)
     try:
-        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with warnings.catch_warnings():
+            for module in (r"torch\b", "copyreg", "contextlib"):
+                warnings.filterwarnings("ignore", module=module)
+            vars(tracer)["print"] = lambda *said, **options: None
             yield
     finally:
-        logging.disable(disabled)
-
-
-def _fold(module: GraphModule) -> GraphModule:
-    """Fold every batch normalisation into the convolution in front of it, where that feeds nothing else."""
-    graph = module.graph
-    for node in list(graph.nodes):
-        if node.target != _BATCH_NORM:
-            continue
-        convolution, scale, shift, mean, variance, _, epsilon = node.args
-        if convolution.target != CONVOLUTION or len(convolution.users) > 1:
-            continue
-        if any(user.target != operator.getitem or user.args[1] != 0 for user in node.users):
-            continue
-        given = list(convolution.args) + [None] * max(0, 3 - len(convolution.args))
-        weight = _attribute(module, given[1].target)
-        bias = _attribute(module, given[2].target) if given[2] is not None else torch.zeros(len(weight)).to(weight)
-        mean, variance = _attribute(module, mean.target), _attribute(module, variance.target)
-        gain = (variance + epsilon).rsqrt()
-        if scale is not None:
-            gain = gain * _attribute(module, scale.target)
-        offset = (bias - mean) * gain
-        if shift is not None:
-            offset = offset + _attribute(module, shift.target)
-        place = len(list(module.buffers()))
-        module.register_buffer(f"folded_weight_{place}", (weight * gain.view(-1, 1, 1, 1)).detach())
-        module.register_buffer(f"folded_bias_{place}", offset.detach())
-        with graph.inserting_before(convolution):
-            given[1] = graph.get_attr(f"folded_weight_{place}")
-            given[2] = graph.get_attr(f"folded_bias_{place}")
-        convolution.args = tuple(given)
-        convolution.meta["weight"] = weight
-        for user in list(node.users):
-            user.replace_all_uses_with(convolution)
-            graph.erase_node(user)
-        graph.erase_node(node)
-    graph.eliminate_dead_code()
-    module.recompile()
-    return module
-
-
-def _attribute(module: nn.Module, path: object) -> Tensor:
-    return cast(Tensor, operator.attrgetter(str(path))(module))
+        vars(tracer).pop("print", None)
+        for logger in loggers:
+            logger.removeFilter(by_others)

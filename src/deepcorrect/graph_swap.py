@@ -21,12 +21,13 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import Node
 
 from deepcorrect.fusion import fuse
-from deepcorrect.graph import CONVOLUTION, Graph, bytes_a_row, settings
+from deepcorrect.graph import Graph, bytes_a_row
 from deepcorrect.layers import Layer
+from deepcorrect.normal_form import CONVOLUTION, settings
 
 aten = torch.ops.aten
 CHANNELWISE = {
@@ -36,51 +37,64 @@ CHANNELWISE = {
     aten.clone.default, aten.dropout.default, aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor,
 }  # fmt: skip
 """Operations of which each output channel depends on the same input channel alone, where the shapes agree."""
+_PADDING = {aten.pad.default, aten.constant_pad_nd.default}
 
 
 class GraphSwap:
     """Swaps a layer's filters in a captured network.
 
     Attributes:
-        sites: the layer's convolutions, one a use; ``late`` are those that an earlier use feeds.
+        sites: where the layer's output is, one a use; ``late`` are those that an earlier use feeds.
         region: what acts channel by channel behind the others.
         linear: convolutions at the frontier; ``activated`` says which ReLU is all that becomes of one.
         mixed: values of the region that anything else mixes.
-        entries: values of the region at the frontier; ``first`` are those that follow from no other.
-        outside: values that do not depend on the layer, and that the region or the rest needs.
-        rest, behind: what runs after the frontier, and after the layer.
-        usable: whether the layer was found, and something comes after its region.
+        entries: values of the region at the frontier.
+        cut: values through which all goes that comes of the early sites: the entries that follow from no other, else the sites.
+        outside: values, a row an image, that do not depend on the layer, and that the region or the rest needs.
+        rest, behind, after_cut: what runs after the frontier, after the layer, and after the cut.
+        problem: why the layer cannot be swapped on the graph; empty where it can.
     """
 
     def __init__(self, graph: Graph, layer: Layer) -> None:
-        assert isinstance(layer.module, nn.Conv2d)
         self.graph = graph
-        self.sites = graph.convolutions(layer.module.weight)
+        self.sites = graph.outputs.get(layer.name, [])
         cone = graph.after(self.sites)
         self.late = [site for site in self.sites if any(needed in cone for needed in site.all_input_nodes)]
-        self._by_image = graph.after([graph.images])
-        self.channels = layer.module.out_channels
+        self.channels = layer.filters
         self.region = self._find_region(cone)
         inside = set(self.region)
         rest = [node for node in graph.nodes if node in cone and node not in inside]
-        self.linear = [node for node in rest if self._is_linear(node, inside)]
+        self.linear = [node for node in rest if self._is_linear(node, cone, inside)]
         mixing = [node for node in rest if node not in self.linear]
         self.mixed = list(dict.fromkeys(needed for node in mixing for needed in node.all_input_nodes if needed in inside))
         self.entries = list(dict.fromkeys([*self.mixed, *(node.all_input_nodes[0] for node in self.linear)]))
-        behind = {entry: graph.after([entry]) for entry in self.entries}
-        self.first = [entry for entry in self.entries if not any(entry in behind[o] for o in self.entries if o is not entry)]
-        used = [needed for node in (*rest, *self.region) for needed in node.all_input_nodes]
-        self.outside = list(dict.fromkeys(needed for needed in used if needed not in cone and self._is_batch(needed)))
+        self.outside = self._find_outside([*rest, *self.region], cone)
+        early = [site for site in self.sites if site not in self.late]
+        self.cut = self._find_cut(early)
         self.activated = {node: user for node in self.linear if (user := self._only_user(node)) is not None}
         known = {*(self.activated.get(node, node) for node in self.linear), *self.mixed, *self.outside, graph.images}
         self.rest, self.fused = fuse(graph, graph.before([graph.logits], without=known), unfused=self.late)
         self._clean = fuse(graph, graph.before(self.sites, without=[graph.images]), unfused=self.sites)
         whole = graph.before([graph.logits], without=[graph.images])
         self._distorted = fuse(graph, whole, unfused=[*self.sites, *self.kept])
-        early = [site for site in self.sites if site not in self.late]
         later = graph.before([graph.logits], without=[*early, *self.outside, graph.images])
         self.behind = fuse(graph, later, unfused=self.late)
-        self.usable = bool(self.sites) and graph.logits not in inside
+        self.after_cut = graph.before([graph.logits], without=[*self.cut, *self.outside, graph.images])
+        self.problem = self._find_problem(layer, inside)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the layer can be swapped on the graph."""
+        return not self.problem
+
+    def _find_problem(self, layer: Layer, region: set[Node]) -> str:
+        if len(self.sites) != layer.uses:
+            return f"it runs {layer.uses} time(s), of which the captured graph has {len(self.sites)}"
+        if not all(self._aligned(site) for site in self.sites):
+            return "the rows of its output are not the images"
+        if not all(self.graph.batched(node) for node in self.kept):
+            return "what follows it does not keep the images apart"
+        return "nothing follows it" if self.graph.logits in region else ""
 
     def prepare(self, clean: Tensor, distorted: Tensor) -> GraphBatch:
         """Pass images through, clean and distorted."""
@@ -102,8 +116,25 @@ class GraphSwap:
         given = [*self.linear, *self.mixed, *self.outside]
         return max(1, self.graph.peak(self.rest, given) + sum(map(bytes_a_row, self.linear)))
 
-    def _is_batch(self, node: Node) -> bool:
-        return node in self._by_image and isinstance(node.meta.get("val"), Tensor)
+    def _find_outside(self, nodes: Sequence[Node], cone: set[Node]) -> list[Node]:
+        """The values with a row an image that some nodes need and that do not depend on the layer."""
+        found: dict[Node, None] = {}
+        pending = [needed for node in nodes for needed in node.all_input_nodes]
+        while pending:
+            node = pending.pop()
+            if node in cone or node in found or node not in self.graph.by_image:
+                continue
+            if self.graph.batched(node):
+                found[node] = None
+            else:
+                pending += node.all_input_nodes
+        return [node for node in self.graph.nodes if node in found]
+
+    def _find_cut(self, early: Sequence[Node]) -> list[Node]:
+        behind = {entry: self.graph.after([entry]) for entry in self.entries}
+        first = [entry for entry in self.entries if not any(entry in behind[o] for o in self.entries if o is not entry)]
+        passed = self.graph.before([self.graph.logits], without=first)
+        return list(early) if any(site in passed for site in early) else first
 
     def _find_region(self, cone: set[Node]) -> list[Node]:
         found = {site for site in self.sites if site not in self.late}
@@ -114,10 +145,11 @@ class GraphSwap:
 
     def _is_channelwise(self, node: Node, cone: set[Node], region: set[Node]) -> bool:
         if node.target == CONVOLUTION:
-            weight = self.graph.constant(settings(node).weight)
-            depthwise = weight is not None and settings(node).groups == self.channels == len(weight)
-            return depthwise and settings(node).images in region
-        if node.target not in CHANNELWISE:
+            given = settings(node)
+            weight = self.graph.constant(given.weight)
+            depthwise = weight is not None and given.groups == self.channels == len(weight)
+            return depthwise and given.images in region and given.bias not in cone
+        if node.target not in CHANNELWISE and not (node.target in _PADDING and len(cast(Any, node.args[1])) <= 4):
             return False
         return self._aligned(node) and all(
             needed in region or (needed not in cone and self._aligned(needed)) for needed in node.all_input_nodes
@@ -129,23 +161,23 @@ class GraphSwap:
         value = node.meta.get("val") if value is None else value
         if not isinstance(value, Tensor) or value.ndim == 0:
             return True
-        if self._is_batch(node):
-            return value.ndim == 4 and value.shape[1] in (1, self.channels)
-        return value.ndim >= 3 and value.shape[-3] in (1, self.channels)
+        channels = value.shape[-3] if value.ndim >= 3 else None
+        if not isinstance(channels, int) or channels not in (1, self.channels):
+            return False
+        return node not in self.graph.by_image or (value.ndim == 4 and self.graph.batched(node))
 
-    @staticmethod
-    def _only_user(node: Node) -> Node | None:
+    def _only_user(self, node: Node) -> Node | None:
         """The ReLU that is all that becomes of a node, if so."""
         users = list(node.users)
-        return users[0] if len(users) == 1 and users[0].target == aten.relu.default else None
+        alone = len(users) == 1 and users[0].target == aten.relu.default and users[0] not in self.sites
+        return users[0] if alone else None
 
-    def _is_linear(self, node: Node, region: set[Node]) -> bool:
-        return (
-            node.target == CONVOLUTION
-            and settings(node).groups == 1
-            and settings(node).images in region
-            and node not in self.sites
-        )
+    def _is_linear(self, node: Node, cone: set[Node], region: set[Node]) -> bool:
+        if node.target != CONVOLUTION or node in self.sites:
+            return False
+        given = settings(node)
+        constant = self.graph.constant(given.weight) is not None and given.bias not in cone
+        return constant and given.groups == 1 and given.images in region
 
 
 class GraphBatch:
@@ -166,16 +198,16 @@ class GraphBatch:
     def _wanted(self) -> dict[Node, Tensor]:
         """What arrives at the frontier with all channels swapped."""
         swap = self._swap
-        given = {node: self._held[node] for node in swap.outside}
+        given = {node: self._held[node] for node in (*swap.outside, swap.graph.images)}
         given |= {site: value for site, value in self._sites.items() if site not in swap.late}
         found = swap.graph.run(swap.graph.before(swap.entries, without=given), given, swap.entries)
         return {node: value.contiguous() for node, value in found.items()}
 
     @property
     def moves(self) -> dict[Node, Tensor]:
-        """By how much the values that all else follows from would move if every channel were swapped, (B, C, H, W) each."""
-        late = {site: self._sites[site] - self._held[site] for site in self._swap.late}
-        return {node: self._wanted[node] - self._held[node] for node in self._swap.first} | late
+        """By how much the values at the cut and the late sites would move if every channel were swapped, (B, C, H, W) each."""
+        wanted = self._sites | self._wanted
+        return {node: wanted[node] - self._held[node] for node in (*self._swap.cut, *self._swap.late)}
 
     @cached_property
     def _differences(self) -> dict[Node, Tensor]:

@@ -12,7 +12,7 @@ from deepcorrect.datasets.images import Images
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
-from deepcorrect.runtime import Precision, autocast
+from deepcorrect.runtime import Precision, autocast, device_of, laid_out
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse regularisation to choose from, for features scaled to unit variance; the strongest of equally good ones is kept."""
@@ -34,7 +34,7 @@ def replace_head(model: nn.Module, name: str, classes: int) -> nn.Linear:
     """Put a new dense layer, for so many classes and all zeros, in the place of the old."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    new = nn.Linear(old.in_features, classes).to(old.weight)
+    new = nn.Linear(old.in_features, classes, device="meta").to_empty(device=old.weight.device).to(old.weight)
     nn.init.zeros_(new.weight)
     nn.init.zeros_(new.bias)
     model.set_submodule(name, new)
@@ -47,7 +47,7 @@ def features(
     layer: str,
     images: Images,
     *,
-    device: torch.device,
+    device: torch.device | str | None = None,
     precision: Precision = "fp32",
     prepare: Callable[[Tensor, Tensor], Tensor] = lambda images, indices: images,
     progress: Callable[[int], None] = lambda images: None,
@@ -59,6 +59,7 @@ def features(
         prepare: what is done to images, given their indices, before the network sees them.
     """
     model.eval()
+    device = device_of(model, device)
     seen: list[Tensor] = []
     handle = model.get_submodule(layer).register_forward_pre_hook(
         lambda module, given: seen.append(_pooled(given[0].float()).cpu())
@@ -66,7 +67,7 @@ def features(
     try:
         for batch in batches(images, BATCH, device):
             with autocast(device, precision):
-                model(prepare(batch.images, batch.indices))
+                model(laid_out(prepare(batch.images, batch.indices), model))
             progress(len(batch.labels))
     finally:
         handle.remove()

@@ -18,13 +18,14 @@ from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import fitting_batch
 from deepcorrect.files import read_json
-from deepcorrect.graph import capture
+from deepcorrect.inspection import looking
 from deepcorrect.job import Job
 from deepcorrect.layers import Layer
 from deepcorrect.loading import batches
 from deepcorrect.ranking import Ranking, count_of_share
-from deepcorrect.runtime import Precision, autocast
-from deepcorrect.swapping import make_swap
+from deepcorrect.runtime import Precision, autocast, laid_out
+from deepcorrect.stages import digest, traits_of
+from deepcorrect.swapping import Swaps, swaps_of
 
 FILE = "ideal.json"
 
@@ -60,7 +61,14 @@ def measure_ideal(
     Args:
         shares: in (0, 1].
         images: how many test images, drawn evenly over the classes.
+
+    Raises:
+        DeepcorrectError: the run folder holds other ideal corrections.
     """
+    if job.run is not None:
+        asked = {"layers": [layer.name for layer in layers], "shares": shares, "images": images}
+        orders = digest({layer.name: ranking.local(layer.name) for layer in layers})
+        job.run.claim({"ideal corrections": {**traits_of(job, distortion, levels), **asked, "given ranking": orders}})
     test = job.data.test.balanced(images, job.seed)
     done: Mapping[str, tuple[tuple[float, ...], ...]] = {}
     if job.run is not None and job.run.file(FILE).exists():
@@ -68,6 +76,7 @@ def measure_ideal(
     everything = (0.0, *shares)
     curves = IdealCurves(distortion=distortion.name, levels=tuple(levels), images=len(test), shares=everything, top1=dict(done))
     job.reporter.stage("correct ideally", (len(layers) - len(done)) * len(everything) * len(levels) * len(test))
+    swaps = swaps_of(job.model, test, job.device)
     for layer in layers:
         if layer.name in done:
             continue
@@ -77,6 +86,7 @@ def measure_ideal(
             evaluate_ideal(
                 job.model, test, distortion, levels, layer, [order[:count] for count in (0, *counts)],
                 seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
+                swaps=swaps,
             )
         )  # fmt: skip
         if job.run is not None:
@@ -112,31 +122,29 @@ def evaluate_ideal(
     precision: Precision = "fp32",
     batch_size: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
+    swaps: Swaps | None = None,
 ) -> list[tuple[float, ...]]:
     """Top-1 accuracy at every level with each choice of the layer's filters ideally corrected.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1]. It is put into eval mode.
+        model: takes images (B, C, H, W) in [0, 1]. It is run in eval mode and left as it was.
         levels: severities above 0.
         layer: whose filters are corrected.
         choices: sets of filters, each measured on its own.
         progress: called with the number of passes (one an image and choice) done since its last call.
+        swaps: of the same network, so that it is captured once for several layers.
 
     Returns:
         One tuple a choice, one accuracy a level.
     """
     device = device or torch.device("cpu")
-    model.eval()
-    example = next(batches(images, 1, device)).images
-    with torch.inference_mode(False), torch.no_grad():
-        swap = make_swap(model, capture(model, example.clone()), layer, example.shape[1:])
+    swap = (swaps or swaps_of(model, images, device)).of(layer)
     hits = torch.zeros(len(choices), len(levels), dtype=torch.int64)
     for place, level in enumerate(levels):
         for batch in batches(images, batch_size or fitting_batch(images), device):
-            distorted = distortion.at(batch.images, level, batch.indices, seed)
-            distorted = distorted.contiguous(memory_format=torch.channels_last)
-            with autocast(device, precision):
-                prepared = swap.prepare(batch.images, distorted)
+            distorted = laid_out(distortion.at(batch.images, level, batch.indices, seed), model)
+            with looking(model), autocast(device, precision):
+                prepared = swap.prepare(laid_out(batch.images, model), distorted)
                 for row, filters in enumerate(choices):
                     logits = prepared.answer(filters)
                     hits[row, place] += int((logits.argmax(1) == batch.labels).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,88 +17,138 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import Evaluation, evaluate
 from deepcorrect.layers import Layer, find_layers
 from deepcorrect.loading import batches
+from deepcorrect.models.admission import ask, plain, try_channels_last
+from deepcorrect.names import readable
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Reporter, Silent
 from deepcorrect.results import Record, Run
-from deepcorrect.runtime import Precision
+from deepcorrect.runtime import Precision, device_of, laid_out
+from deepcorrect.seeding import own_random_state
+from deepcorrect.stages import Traits, answers_stages
 
 
-@dataclass
+@dataclass(init=False, eq=False)
 class Job:
     """A network and what it is measured on.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits; moved to ``device``.
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is moved to ``device``, put into eval mode, and laid out
+            channels last in memory where it then answers as before; of a compiled network, the one inside is taken.
         data: training, validation and test images.
-        device, precision: of evaluation and ranking; a recipe has its own precision.
+        device: of evaluation, ranking and training; where the network is, if it is not given.
+        precision: of evaluation and ranking; a recipe has its own precision.
         seed: of noise, choice of images, initial weights and training.
         run: where stages are saved; nothing is, without it.
         processes: those that share the work.
         classifies: whether its outputs are the data's classes; the features of any network will do for other data.
 
     Raises:
-        DeepcorrectError: the network does not take such images, or has fewer outputs than there are classes to be told apart.
+        DeepcorrectError: the network does not take such images or does not answer them with logits, its layers cannot be
+            reached, or its outputs cannot be the data's classes (see ``Dataset.require_outputs``). It is then left as it was.
     """
 
     model: nn.Module
     data: Dataset
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    precision: Precision = "fp32"
-    seed: int = 0
-    run: Run | None = None
-    reporter: Reporter = field(default_factory=Silent)
-    processes: Processes = field(default_factory=Processes)
-    classifies: bool = True
+    device: torch.device
+    precision: Precision
+    seed: int
+    run: Run | None
+    reporter: Reporter
+    processes: Processes
+    classifies: bool
 
-    def __post_init__(self) -> None:
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model.eval()
-        outputs = count_outputs(self.model, self.data, self.example)
-        if self.classifies and outputs < len(self.data.classes):
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        device: torch.device | str | None = None,
+        precision: Precision = "fp32",
+        seed: int = 0,
+        run: Run | None = None,
+        reporter: Reporter | None = None,
+        processes: Processes | None = None,
+        classifies: bool = True,
+    ) -> None:
+        self.model = plain(model)
+        self.data = data
+        self.device = device_of(self.model, device)
+        self.precision = precision
+        self.seed = seed
+        self.run = run
+        self.reporter = reporter or Silent()
+        self.processes = processes or Processes()
+        self.classifies = classifies
+        self._hashed: tuple[Dataset, str] | None = None
+        modes = {module: module.training for module in self.model.modules()}
+        before = device_of(self.model)
+        try:
+            self._prepare()
+        except BaseException:
+            self.model.to(before)
+            for module, training in modes.items():
+                module.training = training
+            raise
+
+    def _prepare(self) -> None:
+        """Move the network and see what it answers; no random number that it draws is missing to others."""
+        try:
+            self.model.to(self.device).eval()
+        except NotImplementedError as error:  # of what torch.export gives as a module
             raise DeepcorrectError(
-                f"{self.data.name} has {len(self.data.classes)} classes, the network only {outputs} outputs: label "
-                f"{outputs} ({self.data.classes[outputs]}) lies outside; use data of the network's own classes"
-            )
+                f"the network cannot be put into eval mode ({error}); save an exported program by torch.export.save and load "
+                "that file as a network"
+            ) from None
+        example = self.example
+        with own_random_state(self.seed):
+            logits = ask(self.model, example, self.data.name)
+            if self.classifies:
+                self.data.require_outputs(logits.shape[1])
+            try_channels_last(self.model, example, logits)
 
     @property
     def example(self) -> Tensor:
         """Two test images, (2, C, H, W) in [0, 1], on the device."""
-        return example_of(self.data).to(self.device)
+        return laid_out(example_of(self.data).to(self.device), self.model)
 
     @property
     def layers(self) -> list[Layer]:
         """The network's layers in forward order."""
         return find_layers(self.model, self.example)
 
+    def data_fingerprint(self) -> str:
+        """That of the data, which is computed once."""
+        if self._hashed is None or self._hashed[0] is not self.data:
+            self._hashed = self.data, self.data.fingerprint()
+        return self._hashed[1]
+
 
 def example_of(data: Dataset) -> Tensor:
-    """Two test images, (2, C, H, W) in [0, 1]."""
-    return next(batches(data.test.take(torch.arange(2)), 2, torch.device("cpu"))).images
+    """Two test images, (2, C, H, W) in [0, 1]; of a single one, it twice."""
+    return next(batches(data.test.take(torch.arange(2) % len(data.test)), 2, torch.device("cpu"))).images
 
 
 def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:
-    """How many logits the network gives an image.
+    """How many logits the network, in eval mode, gives an image.
 
     Raises:
         DeepcorrectError: it does not take such images, or returns no logits.
     """
-    shape = "x".join(str(size) for size in example.shape[1:])
-    try:
-        with torch.no_grad():
-            logits = model(example)
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeepcorrectError(
-            f"the network does not take the {shape} images of {data.name}: {reason}; "
-            "bring a folder's images to its size with --size (and --grey)"
-        ) from None
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
-    return logits.shape[1]
+    return ask(model, example, data.name).shape[1]
 
 
-def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int) -> Record:
-    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers."""
+def measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], trainable: int, *, of: Traits | None = None
+) -> Record:
+    """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers.
+
+    Args:
+        of: what decides the answers, for the run; the network's own traits without it.
+
+    Raises:
+        DeepcorrectError: the run holds answers of something else under this name.
+    """
+    if job.run is not None:
+        job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
 
     def tell(level: float, top1: float) -> None:
@@ -111,23 +161,23 @@ def measure(job: Job, name: str, distortion: Distortion, levels: Sequence[float]
         progress=job.reporter.advance, tell=tell,
     )  # fmt: skip
     if job.run is not None:
-        job.run.write_json("classes.json", {"classes": job.data.classes})
-        keep_answers(job.run.path, distortion.name, name, found.answers)
+        job.run.write_json("classes.json", {"classes": [readable(name) for name in job.data.classes]})
+        keep_answers(job.run.path, readable(distortion.name), readable(name), found.answers, found.levels)
     return _record(job, name, found, trainable)
 
 
 def _suspicion(top1: float, labels: Tensor) -> str:
     """A warning where the clean accuracy is no better than that of one answer for all images, within three standard errors."""
     chance = float(torch.bincount(labels).max()) / len(labels)
-    if top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
+    if chance == 1 or top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
         return ""
     return f"; warning: one answer for all gives {chance:.4f}; are preprocessing and classes of the network those of the data?"
 
 
 def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
     return Record(
-        name=name,
-        distortion=found.distortion,
+        name=readable(name),
+        distortion=readable(found.distortion),
         levels=found.levels,
         top1=found.top1,
         top5=found.top5,

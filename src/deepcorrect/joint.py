@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from torch import Tensor
 
 from deepcorrect.attribution import estimate_gains
+from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
 from deepcorrect.gains import GainMeter
 from deepcorrect.layers import Layer
+from deepcorrect.provenance import require_same
 from deepcorrect.ranking import SCORES, Ranking, Score
 from deepcorrect.reliability import summarize
 
@@ -48,10 +51,12 @@ def rank_jointly(
         their choice; the others follow by what they gain alone.
 
     Raises:
-        DeepcorrectError: as ``attribute_filters``.
+        DeepcorrectError: as ``attribute_filters``, or ``kept`` holds a choice of something else.
     """
+    names = [layer.name for layer in layers]
+    of = meter.provenance(levels=levels, layers=names, counts=counts, block=block, score=score) if kept else {}
+    order = meter.processes.agreed(_read(kept, of, layers) if kept and kept.exists() else {})
     alone = estimate_gains(meter, levels, layers=layers, score=score)
-    order: dict[str, list[int]] = meter.processes.agreed(read_json(kept) if kept and kept.exists() else {})
     for layer in layers:
         chosen = order.setdefault(layer.name, [])
         while len(chosen) < counts[layer.name]:
@@ -61,12 +66,27 @@ def rank_jointly(
             best = [filter_ for filter_ in _descending(gains, score) if filter_ not in chosen]
             chosen += best[: min(block, counts[layer.name] - len(chosen))]
             if kept:
-                write_json(kept, order)
+                write_json(kept, {"of": of, "chosen": order})
     everything = {
         name: (*chosen, *(filter_ for filter_ in _descending(alone.gains[name], score) if filter_ not in chosen))
         for name, chosen in order.items()
     }
     return summarize(meter.distortion.name, levels, meter.seed, alone.before, alone.gains, score, "joint", everything)
+
+
+def _read(kept: Path, of: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, list[int]]:
+    content = read_json(kept)
+    require_same(kept, content.get("of"), of)
+    filters = {layer.name: range(layer.filters) for layer in layers}
+    chosen = content.get("chosen")
+    sound = isinstance(chosen, dict) and all(
+        isinstance(found, list) and name in filters and all(filter_ in filters[name] for filter_ in found)
+        and len(set(found)) == len(found)
+        for name, found in chosen.items()
+    )  # fmt: skip
+    if not sound:
+        raise DeepcorrectError(f"{kept}: does not hold chosen filters; delete it to have them chosen again")
+    return cast(dict[str, list[int]], chosen)
 
 
 def _descending(gains: Tensor, score: Score) -> list[int]:

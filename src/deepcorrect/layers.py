@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
+from deepcorrect.corrected import own_modules, switched_off
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.inspection import answers, inspecting, require_watchable, tensors
 from deepcorrect.normalization import is_batch_norm
 
 
@@ -20,8 +24,8 @@ class Layer:
     Attributes:
         name: as in ``model.get_submodule``.
         module: the layer itself.
-        norm: name of the batch normalisation that takes its output directly, if one does and does nothing else.
-        output_shape: of one image, (C, H, W) or (C,).
+        norm: name of the batch normalisation that alone takes its output, unchanged, if there is one.
+        output_shape: of one image, (C, H, W) of a convolution, (C,) or (positions, C) of a dense layer.
         uses: how often one forward pass runs it.
     """
 
@@ -34,50 +38,97 @@ class Layer:
     @property
     def filters(self) -> int:
         """Output channels."""
-        return self.output_shape[0]
+        return self.output_shape[0 if isinstance(self.module, nn.Conv2d) else -1]
 
 
-@torch.no_grad()
+class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes who reads the outputs of layers: a batch normalisation as it runs, or any other operation (None)."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.running: nn.Module | None = None
+        self._readers: dict[nn.Module, set[nn.Module | None]] = {}
+        self._inputs: dict[nn.Module, list[nn.Module | None]] = {}
+        self._outputs: dict[int, tuple[nn.Module, Tensor]] = {}  # holds the tensors, else an id could come a second time
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in tensors((args, kwargs)):
+            if id(value) in self._outputs:
+                self._readers.setdefault(self._outputs[id(value)][0], set()).add(self.running)
+        return func(*args, **(kwargs or {}))
+
+    def give(self, layer: nn.Module, output: Tensor) -> None:
+        """A layer has given an output."""
+        self._outputs[id(output)] = (layer, output)
+
+    def start(self, norm: nn.Module, values: object) -> None:
+        """A normalisation starts on its input."""
+        self.running = norm
+        for value in tensors(values):
+            self._inputs.setdefault(norm, []).append(self._outputs.get(id(value), (None,))[0])
+
+    def norm_of(self, layer: nn.Module, uses: int) -> nn.Module | None:
+        """The normalisation that alone read all outputs of a layer, as they were given, and read nothing else."""
+        readers = self._readers.get(layer, set())
+        norm = next(iter(readers)) if len(readers) == 1 else None
+        return norm if norm is not None and self._inputs[norm] == [layer] * uses else None
+
+
 def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     """Convolutions and dense layers in the order in which a forward pass first reaches them.
 
-    Args:
-        model: in any mode; it is run once in eval mode and put back.
-        example: one batch of images (B, C, H, W), on the model's device.
-    """
-    names = {module: name for name, module in model.named_modules()}
-    outputs: dict[nn.Module, Tensor] = {}
-    uses: dict[nn.Conv2d | nn.Linear, int] = {}
-    norms: dict[nn.Module, set[nn.Module]] = {}
+    A correction that is on the network is switched off meanwhile: the layers are the network's own, under their own names.
+    Layers inside TorchScript are out of reach and not among them.
 
-    def note_output(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+    Args:
+        model: in any mode; it is run once in eval mode, and left as it was.
+        example: one batch of images (B, C, H, W), on the model's device.
+
+    Raises:
+        DeepcorrectError: the network fails on the example, or its layers cannot be watched, for instance because it is
+            compiled.
+    """
+    require_watchable(model)
+    names = own_modules(model)
+    outputs: dict[nn.Conv2d | nn.Linear, Tensor] = {}
+    uses: dict[nn.Conv2d | nn.Linear, int] = {}
+    readers = _Readers()
+
+    def note_output(module: nn.Module, args: object, output: object) -> None:
         assert isinstance(module, nn.Conv2d | nn.Linear)
+        if not isinstance(output, Tensor):
+            raise DeepcorrectError(f"layer {names[module]} gives no tensor but {type(output).__name__}; is there a hook on it?")
         uses[module] = uses.get(module, 0) + 1
         outputs[module] = output
+        readers.give(module, output)
 
-    def note_norm(norm: nn.Module, args: tuple[Tensor, ...]) -> None:
-        for layer, output in outputs.items():
-            if output is args[0]:
-                norms.setdefault(layer, set()).add(norm)
+    def start(norm: nn.Module, args: object, options: object) -> None:
+        readers.start(norm, (args, options))
+
+    def stop(norm: nn.Module, args: object, output: object) -> None:
+        readers.running = None
 
     handles: list[RemovableHandle] = []
-    for module in names:
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            handles.append(module.register_forward_hook(note_output))
-        elif is_batch_norm(module):
-            handles.append(module.register_forward_pre_hook(note_norm))
-    training = model.training
     try:
-        model.eval()(example)
+        for module in names:
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                handles.append(module.register_forward_hook(note_output))
+            elif is_batch_norm(module):
+                handles.append(module.register_forward_pre_hook(start, with_kwargs=True))
+                handles.append(module.register_forward_hook(stop))
+        with inspecting(model), switched_off(model.modules()), readers:
+            answers(model, example)
     finally:
         for handle in handles:
             handle.remove()
-        model.train(training)
     found = []
     for layer, count in uses.items():
-        follower = norms.get(layer, set())
-        norm = names[next(iter(follower))] if len(follower) == 1 else None
-        found.append(Layer(names[layer], layer, norm, tuple(outputs[layer].shape[1:]), count))
+        norm = readers.norm_of(layer, count)
+        found.append(Layer(names[layer], layer, None if norm is None else names[norm], tuple(outputs[layer].shape[1:]), count))
+    if not found and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise DeepcorrectError(
+            "the network is TorchScript, whose layers cannot be reached; use the Python module that it was made from"
+        )
     return found
 
 

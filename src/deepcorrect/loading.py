@@ -11,6 +11,7 @@ from torch import Tensor
 from deepcorrect.augmentation import augment
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
+from deepcorrect.errors import DeepcorrectError
 from deepcorrect.parallel import Part, Processes
 from deepcorrect.recipes import Recipe
 from deepcorrect.seeding import Use, generator
@@ -34,9 +35,32 @@ class TrainingBatch(NamedTuple):
     share: float = 1.0
 
 
+ROUNDING = 1e-4
+"""How far beyond [0, 1] floating-point images may lie."""
+
+
 def as_float(images: Tensor) -> Tensor:
-    """uint8 images to float32 in [0, 1], channels last in memory."""
-    return images.to(memory_format=torch.channels_last).float().div_(255)
+    """Images as float32 in [0, 1]: uint8 is divided by 255, floating-point numbers in [0, 1] are those already.
+
+    Raises:
+        DeepcorrectError: numbers of another kind, or outside [0, 1].
+    """
+    if images.dtype == torch.uint8:
+        return images.float().div_(255)
+    if not images.is_floating_point():
+        raise DeepcorrectError(f"images of {_name(images)} numbers: give uint8, 0 to 255, or floating point, 0 to 1")
+    if images.numel():
+        least, most = (float(value) for value in images.aminmax())
+        if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # as NaN is not either
+            raise DeepcorrectError(
+                f"images of {_name(images)} numbers from {least:g} to {most:g}: floating-point images lie in [0, 1]; "
+                "divide them by their largest value, and leave normalisation to the network"
+            )
+    return images.float()
+
+
+def _name(images: Tensor) -> str:
+    return str(images.dtype).removeprefix("torch.")
 
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[Batch]:
@@ -108,7 +132,6 @@ class TrainingBatches:
                 images = clean
                 if self._distortion is not None:
                     images = distort_share(clean, self._recipe.distorted, self._distortion, self._levels, stream, part)
-                    images = images.contiguous(memory_format=torch.channels_last)
                 yield TrainingBatch(images, clean, self._images.labels[group.to(self._device)], len(group) / part.whole)
 
     def _augmented(self, pixels: Tensor, stream: torch.Generator, part: Part) -> Tensor:
@@ -118,4 +141,4 @@ class TrainingBatches:
             images = augment(
                 images, flip=recipe.flip, shift=recipe.shift, rotation=recipe.rotation, generator=stream, part=part
             )  # fmt: skip
-        return images.contiguous(memory_format=torch.channels_last)
+        return images

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from torch import nn
 
+from deepcorrect.inspection import does_more
+
 
 def is_batch_norm(module: nn.Module) -> bool:
     """Whether it normalises as torch's does, with nothing else or an activation behind it."""
-    return isinstance(module, nn.BatchNorm2d) and (type(module).forward is nn.BatchNorm2d.forward or _activates(module))
+    known = isinstance(module, nn.BatchNorm2d) and (type(module).forward is nn.BatchNorm2d.forward or _activates(module))
+    return known and not does_more(module)
 
 
-def parted(norm: nn.BatchNorm2d) -> tuple[nn.BatchNorm2d, nn.Module]:
-    """The normalisation alone, with the same tensors, and what follows it in the module."""
+def behind(norm: nn.BatchNorm2d) -> nn.Module:
+    """What follows the normalisation in the module."""
     if not _activates(norm):
-        return norm, nn.Identity()
-    alone = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta")
-    alone._parameters.update(norm._parameters)
-    alone._buffers.update(norm._buffers)
-    return alone.train(norm.training), nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
+        return nn.Identity()
+    return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
 
 
 def _activates(module: nn.Module) -> bool:

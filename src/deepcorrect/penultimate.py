@@ -17,7 +17,9 @@ from deepcorrect.distortions import Distortion
 from deepcorrect.files import add_tensors, read_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
+from deepcorrect.names import readable
 from deepcorrect.seeding import Use, generator
+from deepcorrect.stages import distortion_traits
 
 CLASSES = 11
 IMAGES_A_CLASS = 20
@@ -42,11 +44,14 @@ def keep_penultimate(job: Job, distortion: Distortion, levels: Sequence[float], 
     """Add the network as it now stands to the features in the job's run folder; without one, do nothing."""
     if job.run is None:
         return
+    shown_under = distortion_traits(distortion, levels, job.example[:1], job.seed)
+    job.run.claim({"features": {"data": job.data_fingerprint(), "seed": job.seed, **shown_under}})
     images = _chosen(job.data, job.seed)
     shown = (0.0, levels[(len(levels) - 1) // 2], levels[-1]) if len(levels) > 1 else (0.0, *levels)
     last = job.layers[-1].name
     found = torch.stack([_at(job, last, images, distortion, level) for level in shown])
-    given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, f"network {network}": found.half()}
+    values = {f"network {readable(network)}": found.half()}
+    given = {"levels": torch.tensor(shown, dtype=torch.float64), "labels": images.labels, **values}
     add_tensors(job.run.file(FILE), given)
 
 

@@ -1,41 +1,55 @@
 """The whole job: train a baseline, assess it, rank its filters, correct or fine-tune it, measure what came of it.
 
 Given a job with a run folder, each finished stage is saved there and a stage that is saved already is skipped, so that the same
-call continues an interrupted run.
+call continues an interrupted run. What a stage is of is compared before any work is done (see ``deepcorrect.stages``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
-from torch import nn
-
 from deepcorrect import architecture, penultimate
-from deepcorrect.correction import Correction, Plan, attach, require_bare
+from deepcorrect.baselines import (
+    BASELINE,
+    TRAINING,
+    assess,
+    measure_baseline,
+    train_baseline,
+    train_head,
+    train_in_job,
+    training_traits,
+)  # fmt: skip
+from deepcorrect.correction import Correction, Plan, attach, fingerprint, require_bare
+from deepcorrect.correction_file import TrainedOn
 from deepcorrect.cost import count_parameters
 from deepcorrect.distillation import Teacher
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json, round_to_half, write_tensors
-from deepcorrect.heads import features, fit_head, last_dense
+from deepcorrect.files import round_to_half
 from deepcorrect.job import Job, measure
 from deepcorrect.layers import Layer, convolutions, named
-from deepcorrect.rank import RankingOptions, rank
+from deepcorrect.rank import RankingOptions, rank, ranking_traits
 from deepcorrect.ranking import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.recipes import Recipe
 from deepcorrect.results import Record
+from deepcorrect.runtime import lay_out, layout_of
 from deepcorrect.samples import Samples
-from deepcorrect.training import train
+from deepcorrect.stages import Traits, answers_stages, digest, traits_of
 from deepcorrect.units import unit_shape
 
-
-def assess(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]]) -> list[Record]:
-    """How bad is it: the network as it is, under each distortion."""
-    total = count_parameters(job.model.parameters())
-    return [measure(job, "baseline", distortion, levels, total) for distortion, levels in ladders]
+__all__ = [
+    "CorrectionOptions",
+    "assess",
+    "check_options",
+    "check_ranking",
+    "correct",
+    "finetune",
+    "train_and_measure",
+    "train_baseline",
+    "train_head",
+]
 
 
 @dataclass(frozen=True)
@@ -70,18 +84,21 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
 
     Raises:
         DeepcorrectError: a correction that is there already, an unknown layer or unit, a share outside (0, 1] or of no
-            filter, a layer both corrected and retrained.
+            filter, a layer both corrected and retrained, or one that cannot be corrected.
     """
     require_bare(job.model)
     if len(options.layers) != len(options.shares):
         raise DeepcorrectError(f"{len(options.shares)} shares for {len(options.layers)} layers")
     layers = convolutions(job.layers)
-    for layer, share in zip(options.layers, options.shares, strict=True):
-        count_of_share(share, named(layers, layer).filters, layer)
+    counts = {
+        layer: count_of_share(share, named(layers, layer).filters, layer)
+        for layer, share in zip(options.layers, options.shares, strict=True)
+    }
     unit_shape(options.unit, 1, 1)
     both = set(options.layers) & set(options.retrained)
     if both:
         raise DeepcorrectError(f"layer {min(both)} cannot be corrected and retrained at once; lower --layers or --retrain-last")
+    _try_on(job, _plan(options, "none", {layer: tuple(range(count)) for layer, count in counts.items()}))
 
 
 def correct(
@@ -99,25 +116,37 @@ def correct(
     Returns:
         The correction, left attached, and the records without and with it.
     """
+    job.data.require_training()
     check_options(job, options)
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
-    baseline = _measure_baseline(job, distortion, levels)
+    if options.ranking == "random":
+        ranking = None
+    elif ranking is not None:
+        check_ranking(ranking, distortion, ranked, levels=levels, network=fingerprint(job.model), tell=job.reporter.tell)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        stages: dict[str, Traits] = {BASELINE: measured}
+        if ranking is not None:
+            stages["ranking"] = {"given ranking": digest(ranking.as_json())}
+        elif options.ranking != "random":
+            stages["ranking"] = measured | ranking_traits(ranked, options.ranked, shares)
+        chosen = {"layers": options.layers, "shares": options.shares, "choice": options.ranking}
+        built = {"unit": options.unit, "batch_norm": options.batch_norm, "retrained": options.retrained}
+        of = training_traits("correct", measured, recipe, half, {**chosen, "ranking": stages.get("ranking"), **built})
+        job.run.claim(stages | _trained_stages(job, options.name, distortion, levels, measured, of))
+    baseline = measure_baseline(job, distortion, levels)
     if options.ranking == "random":
         filters = choose_randomly({layer.name: layer.filters for layer in ranked}, shares, job.seed)
     else:
         if ranking is None:
             ranking = rank(job, distortion, levels, ranked, options.ranked, shares)
-        else:
-            check_ranking(ranking, distortion, ranked)
-            if job.run is not None:
-                ranking.save(job.run.file("ranking.json"))
+        elif job.run is not None:
+            ranking.save(job.run.file("ranking.json"))
         filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
-    plan = Plan(
-        distortion=distortion.name, filters=filters,
-        unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
-    )  # fmt: skip
-    correction, record = train_and_measure(job, options.name, distortion, levels, plan, recipe, half=half)
+    plan = _plan(options, distortion.name, filters)
+    correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half, of)
     return correction, [baseline, record]
 
 
@@ -131,11 +160,18 @@ def finetune(
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
+    job.data.require_training()
     require_bare(job.model)
-    baseline = _measure_baseline(job, distortion, levels)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
     name = f"finetune-{len(layers)}"
-    correction, record = train_and_measure(job, name, distortion, levels, plan, recipe, half=half)
+    _try_on(job, plan)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        of = training_traits("finetune", measured, recipe, half, plan.model_dump())
+        job.run.claim({BASELINE: measured} | _trained_stages(job, name, distortion, levels, measured, of))
+    baseline = measure_baseline(job, distortion, levels)
+    correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
     return correction, [baseline, record]
 
 
@@ -147,7 +183,23 @@ def train_and_measure(
     Args:
         name: of the record.
         half: round the trained weights to half precision, measure and save them so.
+
+    Raises:
+        DeepcorrectError: the plan does not fit the network, or the job's run holds another training. Whatever is raised, the
+            network is left as it was.
     """
+    require_bare(job.model)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        of = training_traits(name, measured, recipe, half, plan.model_dump())
+        job.run.claim({TRAINING: of} | answers_stages(job, name, [(distortion, levels)], of))
+    return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
+
+
+def _train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
+) -> tuple[Correction, Record]:
     samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
     samples.ask("baseline", job.model)
     penultimate.keep_penultimate(job, distortion, levels, "baseline")
@@ -156,54 +208,40 @@ def train_and_measure(
     if job.run is not None:
         job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
-    correction.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
-    _train(job, correction, recipe, distortion, levels, teacher)
-    if half:
-        round_to_half(correction)
-    if job.run is not None:
-        correction.save(job.run.file("correction.safetensors"), half=half)
-    samples.ask(name, job.model)
-    penultimate.keep_penultimate(job, distortion, levels, name)
-    record = measure(job, name, distortion, levels, count_parameters(correction.parameters()))
-    if job.run is not None:
-        job.run.write_json("samples.json", samples.as_json())
+    try:
+        lay_out(correction.to(job.device), layout_of(job.model))
+        teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
+        train_in_job(job, correction, recipe, distortion, levels, teacher)
+        correction.trained_on = TrainedOn(job.data.name, job.data_fingerprint())
+        if half:
+            round_to_half(correction)
+        if job.run is not None:
+            correction.save(job.run.file("correction.safetensors"), half=half)
+        samples.ask(name, job.model)
+        penultimate.keep_penultimate(job, distortion, levels, name)
+        record = measure(job, name, distortion, levels, count_parameters(correction.parameters()), of=of)
+        if job.run is not None:
+            job.run.write_json("samples.json", samples.as_json())
+    except BaseException:
+        correction.detach()
+        raise
     return correction, record
 
 
-def train_baseline(
-    job: Job, recipe: Recipe, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False
-) -> list[Record]:
-    """Train the whole network on clean images, then assess it."""
-    _train(job, job.model, recipe, None, ())
-    if half:
-        round_to_half(job.model)
-    if job.run is not None:
-        write_tensors(job.run.file("model.safetensors"), job.model.state_dict(), half=half)
-    return assess(job, ladders)
+def check_ranking(
+    ranking: Ranking,
+    distortion: Distortion,
+    layers: Sequence[Layer],
+    *,
+    levels: Sequence[float] | None = None,
+    network: str | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Refuse a ranking that was not made for this distortion, these layers and this network.
 
-
-def train_head(job: Job, ladders: Sequence[tuple[Distortion, Sequence[float]]], *, half: bool = False) -> list[Record]:
-    """Fit the network's last layer to the training images, all others as they are, then assess it."""
-    name = last_dense(job.layers)
-    job.reporter.stage("features", len(job.data.train) + len(job.data.validation))
-    train_set, validation = (
-        features(job.model, name, images, device=job.device, precision=job.precision, progress=job.reporter.advance)
-        for images in (job.data.train, job.data.validation)
-    )
-    head = job.model.get_submodule(name)
-    assert isinstance(head, nn.Linear)
-    accuracy = fit_head(train_set, job.data.train.labels, validation, job.data.validation.labels, head)
-    job.reporter.tell(f"head {name}: validation {accuracy:.4f}")
-    if half:
-        round_to_half(job.model)
-    if job.run is not None:
-        write_tensors(job.run.file("model.safetensors"), job.model.state_dict(), half=half)
-    return assess(job, ladders)
-
-
-def check_ranking(ranking: Ranking, distortion: Distortion, layers: Sequence[Layer]) -> None:
-    """Refuse a ranking that was not made for this distortion and these layers.
+    Args:
+        levels: those to correct for; ``tell`` is told if the ranking was made at others.
+        network: fingerprint of the network; a ranking that an older version saved does not know its own.
 
     Raises:
         DeepcorrectError: the message says what differs.
@@ -214,38 +252,31 @@ def check_ranking(ranking: Ranking, distortion: Distortion, layers: Sequence[Lay
         ranked = len(ranking.scores.get(layer.name, ()))
         if ranked != layer.filters:
             raise DeepcorrectError(f"--ranked-by: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
+    if ranking.network and network and ranking.network != network:
+        raise DeepcorrectError(
+            f"--ranked-by: it ranks the filters of another network (fingerprint {ranking.network[:12]}, this one's is "
+            f"{network[:12]}); rank this one"
+        )
+    if levels is not None and sorted(ranking.levels) != sorted(levels):
+        at, wanted = (", ".join(f"{level:g}" for level in given) for given in (ranking.levels, levels))
+        tell(f"--ranked-by: ranked at levels {at}, corrected for {wanted}")
 
 
-def _measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:
-    """The network as it is, from the run folder if it has it."""
-    saved = job.run.file("baseline.json") if job.run is not None else None
-    known = job.processes.agreed(read_json(saved) if saved and saved.exists() else None)
-    if known is not None:
-        return Record.model_validate(known)
-    (record,) = assess(job, [(distortion, levels)])
-    if job.run is not None:
-        job.run.write_json("baseline.json", record.model_dump(mode="json"))
-    return record
-
-
-def _train(
-    job: Job,
-    trained: nn.Module,
-    recipe: Recipe,
-    distortion: Distortion | None,
-    levels: Sequence[float],
-    teacher: Teacher | None = None,
-) -> None:
-    job.reporter.stage("train", recipe.images_an_epoch(len(job.data.train)) * recipe.epochs)
-    correction = trained if isinstance(trained, Correction) else None
-    history = train(
-        job.model, trained, job.data, recipe, distortion=distortion, levels=levels, seed=job.seed, device=job.device,
-        corrected_layers=len(correction.corrected_layers) if correction else 0,
-        penalized=correction.penalized if correction else (),
-        teacher=teacher,
-        checkpoint=job.run.file("checkpoint.pt") if job.run else None,
-        processes=job.processes,
-        reporter=job.reporter,
+def _plan(options: CorrectionOptions, distortion: str, filters: dict[str, tuple[int, ...]]) -> Plan:
+    return Plan(
+        distortion=distortion, filters=filters,
+        unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
     )  # fmt: skip
-    if job.run is not None:
-        job.run.write_json("metrics.json", {"epochs": [asdict(metrics) for metrics in history]})
+
+
+def _try_on(job: Job, plan: Plan) -> None:
+    """Attach a plan and take it off again: what cannot be corrected is refused before hours of ranking."""
+    attach(job.model, plan, job.example, seed=job.seed).detach()
+
+
+def _trained_stages(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], measured: Traits, of: Traits
+) -> dict[str, Traits]:
+    """The stages of a training, and of the answers before and after it."""
+    ladders = [(distortion, levels)]
+    return {TRAINING: of} | answers_stages(job, BASELINE, ladders, measured) | answers_stages(job, name, ladders, of)

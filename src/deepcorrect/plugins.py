@@ -8,10 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.seeding import own_random_state
 
 
 def load_file(path: Path) -> ModuleType:
-    """Import a Python file by path, once a process.
+    """Import a Python file by path, once a process; it leaves the global random state as it was.
 
     Raises:
         DeepcorrectError: the file is missing or fails to import.
@@ -26,7 +27,8 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with own_random_state(0):
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise DeepcorrectError(f"{path}: importing it failed: {type(error).__name__}: {error}") from error

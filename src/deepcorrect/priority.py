@@ -25,7 +25,7 @@ from deepcorrect.parallel import Processes
 from deepcorrect.parts import Parts
 from deepcorrect.ranking import SCORES, Ranking, Score
 from deepcorrect.reliability import summarize
-from deepcorrect.runtime import Precision
+from deepcorrect.runtime import Precision, device_of
 
 
 def rank_filters(
@@ -37,7 +37,7 @@ def rank_filters(
     layers: Sequence[Layer],
     score: Score = "top1",
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     precision: Precision = "fp32",
     memory: int | None = None,
     processes: Processes | None = None,
@@ -47,7 +47,7 @@ def rank_filters(
     """Measure every filter's correction priority, exactly.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is put into eval mode.
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
         images: 10 a class in the paper.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.layers.find_layers``.
@@ -56,10 +56,14 @@ def rank_filters(
         processes: those that share the work; each returns the whole ranking.
         parts: a folder to keep every finished layer and level in, and to continue from.
         progress: called with the number of pairs of a filter and an image done since its last call.
+
+    Raises:
+        DeepcorrectError: the network does not answer every image by itself, labels lie outside its outputs, or the folder
+            holds gains of something else.
     """
     processes = processes or Processes()
     meter = GainMeter(
-        model, images, distortion, seed, device or torch.device("cpu"), precision, memory, processes, progress
+        model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress
     )  # fmt: skip
     return rank_parts(Parts(meter, parts), levels, layers=layers, score=score)
 

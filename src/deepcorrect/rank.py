@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from deepcorrect.attribution import NO_GRADIENT, attribute_filters, captured_swaps
+from deepcorrect.correction import fingerprint
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_tensors
@@ -18,6 +19,7 @@ from deepcorrect.layers import Layer, convolutions
 from deepcorrect.parts import Parts
 from deepcorrect.priority import rank_parts
 from deepcorrect.ranking import Method, Ranking, Score, count_of_share
+from deepcorrect.stages import traits_of
 from deepcorrect.verification import verify
 
 KERNELS = "kernels.safetensors"
@@ -60,6 +62,13 @@ class RankingOptions:
         return self.score or ("top1" if self.method == "exact" else "probability")
 
 
+def ranking_traits(layers: Sequence[Layer], options: RankingOptions, shares: Mapping[str, float]) -> dict[str, object]:
+    """What decides a ranking besides the network, the data and the distortion; shares do only where filters depend on a cut."""
+    cut = options.method == "joint" or options.verify
+    decides = {name: value for name, value in asdict(options).items() if name != "memory"}
+    return {"layers": [layer.name for layer in layers], **decides, **({"shares": dict(shares)} if cut else {})}
+
+
 def rank(
     job: Job,
     distortion: Distortion,
@@ -72,10 +81,15 @@ def rank(
 
     Args:
         shares: of each layer's filters, those to be corrected: where a choice together ends, and what is verified.
+
+    Raises:
+        DeepcorrectError: the run folder holds another ranking.
     """
-    first = convolutions(job.layers)[0]
-    if job.run is not None and first.name in {layer.name for layer in layers}:
-        write_tensors(job.run.file(KERNELS), {first.name: first.module.weight.detach()})
+    if job.run is not None:
+        job.run.claim({"ranking": traits_of(job, distortion, levels) | ranking_traits(layers, options, shares)})
+        first = convolutions(job.layers)[0]
+        if first.name in {layer.name for layer in layers}:
+            write_tensors(job.run.file(KERNELS), {first.name: first.module.weight.detach()})
     saved = job.run.file("ranking.json") if job.run is not None else None
     finished = job.processes.agreed(Ranking.load(saved) if saved and saved.exists() else None)
     if finished is not None:
@@ -106,9 +120,11 @@ def rank(
     else:
         hooked = [layer.name for layer in layers if not isinstance(meter.swap(layer), GraphSwap)]
         if hooked:
-            job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {', '.join(hooked)}")
+            told = ", ".join(f"{name} ({meter.swaps.reasons[name]})" for name in hooked)
+            job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {told}")
         job.reporter.stage("rank filters", filters * len(levels) * len(images))
         ranking = rank_parts(parts, levels, layers=layers, score=options.by)
+    ranking = replace(ranking, network=fingerprint(job.model))
     if saved and folder:
         ranking.save(saved)
         shutil.rmtree(folder)

@@ -36,6 +36,7 @@ class Ranking:
         margins: mean gain in the true class's margin, which breaks ties.
         reliability: by layer and score, the rank correlation to be expected of a ranking on as many other images.
         order: by layer, filters from the most susceptible on, where that is more than the order of the scores.
+        network: fingerprint of the network; None where it is not known.
     """
 
     distortion: str
@@ -50,6 +51,7 @@ class Ranking:
     margins: dict[str, tuple[float, ...]] = field(default_factory=dict)
     reliability: dict[str, dict[Score, float]] = field(default_factory=dict)
     order: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    network: str | None = None
 
     def local(self, layer: str) -> tuple[int, ...]:
         """A layer's filters, the most susceptible first."""

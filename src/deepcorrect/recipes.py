@@ -8,13 +8,13 @@ gives the other fields.
 from __future__ import annotations
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_toml
 from deepcorrect.runtime import Precision
 
 Task = Literal["baseline", "finetune", "correct"]
@@ -27,14 +27,14 @@ class Recipe(BaseModel):
     to ``rate`` over the first ``warmup`` share of the steps, then along a cosine down to zero.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     passes: int = Field(1, ge=1, description="times an epoch goes through the training images")
     steps: int | None = Field(None, ge=1, description="batches an epoch, instead of whole passes")
     batch_size: int = Field(250, ge=2)
     rate: float = Field(gt=0, description="initial learning rate, or the peak of one cycle")
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[int, ...] = Field((), strict=False)
     warmup: float = Field(0.2, ge=0, lt=1)
     first_epoch_rate: float | None = Field(None, gt=0, description="for more than four corrected layers")
     optimizer: Literal["sgd", "muon"] = "sgd"
@@ -120,26 +120,23 @@ def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
     """A recipe by name or from a TOML file; ``changes`` that are not None replace single fields.
 
     Raises:
-        DeepcorrectError: unknown name, unreadable file, or a field out of range.
+        DeepcorrectError: unknown name, unreadable file, an unknown field, or one of the wrong type or out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
-    base = spec
-    if spec.endswith(".toml"):
-        content = _read(Path(spec))
-        base = str(content.pop("base", "fast"))
+    base: object = spec
+    if Path(spec).suffix.lower() == ".toml":
+        content = read_toml(Path(spec))
+        base = content.pop("base", "fast")
         given = content | given
-    if base not in _RECIPES[task]:
+    if not isinstance(base, str) or base not in _RECIPES[task]:
         raise DeepcorrectError(f"--recipe {spec}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file")
+    unknown = sorted(given.keys() - Recipe.model_fields.keys())
+    if unknown:
+        known = ", ".join(("base", *Recipe.model_fields))
+        raise DeepcorrectError(f"--recipe {spec}: unknown field {unknown[0]!r}; a recipe has {known}")
     try:
         return Recipe.model_validate(_RECIPES[task][base] | given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DeepcorrectError(f"--recipe {spec}: {where}: {first['msg']}") from None
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise DeepcorrectError(f"--recipe {path}: cannot be read ({error})") from None
+        raise DeepcorrectError(f"--recipe {spec}: {where} = {first['input']!r}: {first['msg']}") from None

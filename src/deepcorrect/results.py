@@ -2,6 +2,7 @@
 
 ====================================  ============================================================================
 ``config.json``                       command and settings; a folder is continued only with the same ones
+``stages.json``                       what each stage below is of (see ``deepcorrect.stages``)
 ``baseline.json``                     the network as it was, measured
 ``parts/``                            layers and levels of an unfinished ranking
 ``ranking.json``                      correction priorities
@@ -21,6 +22,10 @@
 ``samples.json``                      some test images at every level, with what each network says
 ``figures/``, ``report.html``         drawn from the files above
 ====================================  ============================================================================
+
+A stage that is stored is used again only by work that would come to the same, and is never replaced by another. A run that an
+older version began has no ``stages.json`` and is not continued: its stages may be of anything, and an error of that version
+would live on. If it is finished, ``report``, ``compare`` and every other reader take it as ever.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,7 +43,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
+from deepcorrect.names import encodable, encodable_json, readable
 from deepcorrect.runtime import describe_machine
+from deepcorrect.stages import Traits, claim, noted, short
 
 _PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
 
@@ -85,9 +92,13 @@ class Run:
 
     def __init__(self, path: Path, command: str, settings: dict[str, Any], *, command_line: str | None = None) -> None:
         self.path = path
-        self.command_line = command_line
+        self.command_line = encodable(command_line) if command_line else None
         self.command = command
-        self.settings: dict[str, Any] = json.loads(json.dumps(settings))
+        self.settings: dict[str, Any] = encodable_json(json.loads(json.dumps(settings)))
+        if "\ufffd" in str(path).encode(errors="surrogateescape").decode(errors="replace"):
+            raise DeepcorrectError(
+                f"--out {encodable(str(path))}: its name is not UTF-8, as weights need it; choose another folder"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,12 +115,14 @@ class Run:
         found = read_json(self.path / "config.json")
         if found.get("command") != self.command:
             raise DeepcorrectError(f"--out {self.path}: holds a run of '{found.get('command')}'; choose another folder")
-        old = found.get("settings", {})
+        old = found.get("settings")
+        if not isinstance(old, dict):
+            raise DeepcorrectError(f"--out {self.path}: its config.json has no settings of a run; choose another folder")
         for name in sorted(old.keys() | self.settings.keys()):
             if old.get(name) != self.settings.get(name):
                 raise DeepcorrectError(
-                    f"--out {self.path}: holds a run with {name} = {_short(old.get(name))}, not "
-                    f"{_short(self.settings.get(name))}; choose another folder, or the same settings to continue it"
+                    f"--out {self.path}: holds a run with {name} = {short(old.get(name))}, not "
+                    f"{short(self.settings.get(name))}; choose another folder, or the same settings to continue it"
                 )
 
     def file(self, name: str) -> Path:
@@ -120,8 +133,36 @@ class Run:
         """Write aside, then rename."""
         write_json(self.path / name, content)
 
+    def claim(self, stages: Mapping[str, Traits]) -> None:
+        """Note what some stages are of, before anything is done for them.
+
+        Args:
+            stages: by name, all that decides a stage's content, as JSON holds it.
+
+        Raises:
+            DeepcorrectError: the folder holds one of them of something else, or made by an older version. None is noted then.
+        """
+        claim(self.path, stages)
+
+    def claimed(self, stage: str) -> dict[str, Any]:
+        """What a stage was claimed as, or nothing."""
+        found = noted(self.path).get(stage, {})
+        return found if isinstance(found, dict) else {}
+
     def finish(self, records: Sequence[Record], device: torch.device) -> Results:
-        """Save the records with their provenance; that makes the run finished."""
+        """Save the records with their provenance; that makes the run finished.
+
+        Raises:
+            DeepcorrectError: it was finished before, with a record that is not among these.
+        """
+        before = self.finished()
+        kept = {_key(record) for record in records}
+        for record in before.records if before else ():
+            if _key(record) not in kept:
+                raise DeepcorrectError(
+                    f"{self.path}: results.json holds the accuracies of {record.name} under {record.distortion}, which would "
+                    "be lost; choose another folder"
+                )
         results = Results(
             command=self.command,
             settings=self.settings,
@@ -134,6 +175,10 @@ class Run:
     def finished(self) -> Results | None:
         """The results, if the run is finished."""
         return read_results(self.path) if self.file("results.json").exists() else None
+
+
+def _key(record: Record) -> tuple[object, ...]:
+    return record.name, record.distortion, record.levels
 
 
 def read_results(folder: Path) -> Results:
@@ -156,16 +201,16 @@ def read_together(folders: Sequence[Path]) -> list[Results]:
 
     Of folders that are called the same it is the whole path.
     """
-    names = [folder.name for folder in folders]
-    labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    names = [folder.resolve().name for folder in folders]
+    labels = [readable(label) for label in (names if len(set(names)) == len(names) else map(str, folders))]
     runs = [read_results(folder) for folder in folders]
     met: dict[tuple[object, ...], list[Record]] = {}
     for run in runs:
         for record in run.records:
-            same = met.setdefault((record.distortion, record.levels, record.name), [])
+            same = met.setdefault(_key(record), [])
             if record not in same:
                 same.append(record)
-    clashing = {name for (_, _, name), records in met.items() if len(records) > 1}
+    clashing = {key[0] for key, records in met.items() if len(records) > 1}
     return [
         run.model_copy(
             update={
@@ -200,8 +245,3 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "machine": describe_machine(device),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

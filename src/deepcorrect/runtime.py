@@ -1,13 +1,18 @@
-"""The machine: which device, which precision, and memory that is kept instead of returned."""
+"""The machine: which device, which precision, which order in memory, and memory that is kept instead of returned."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from deepcorrect.errors import DeepcorrectError
 
@@ -39,6 +44,19 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def device_of(model: nn.Module, device: torch.device | str | None = None) -> torch.device:
+    """The device that is asked for; without one, that where the network is, which is the CPU for one without any numbers.
+
+    Raises:
+        DeepcorrectError: the named device is unknown or not on this machine.
+    """
+    if isinstance(device, torch.device) and device.type not in ("cuda", "mps", "meta"):
+        return device
+    if device is not None:
+        return resolve_device(str(device))
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
+
+
 def resolve_precision(name: str, device: torch.device) -> Precision:
     """``auto`` takes bf16 where the device computes it natively, else fp32."""
     if name == "bf16" or name == "fp32":
@@ -47,6 +65,19 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return "bf16" if device.type == "cpu" and native() else "fp32"
+
+
+_CPU_ALLOCATOR = "DefaultCPUAllocator"
+"""Named by torch where memory does not suffice on a CPU, which is a RuntimeError like any other."""
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it comes from, is that memory does not suffice."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or _CPU_ALLOCATOR in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def pass_memory(device: torch.device) -> int:
@@ -59,6 +90,58 @@ def pass_memory(device: torch.device) -> int:
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
     """bf16 autocast, or nothing for fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def laid_out(images: Tensor, model: nn.Module) -> Tensor:
+    """The images in the memory layout of the network's weights."""
+    return images.to(memory_format=layout_of(model))  # of one channel too, which .contiguous() takes for laid out already
+
+
+def layout_of(model: nn.Module) -> torch.memory_format:
+    """The memory layout of a network: that of the first weight of a convolution which has one layout and not the other too."""
+    for weight in _convolutional(model):
+        last = weight.is_contiguous(memory_format=torch.channels_last)
+        if last != weight.is_contiguous():
+            return torch.channels_last if last else torch.contiguous_format
+    return torch.contiguous_format
+
+
+def lay_out(module: nn.Module, layout: torch.memory_format) -> dict[nn.Parameter, Tensor]:
+    """Bring a module's convolutional weights into a memory layout; those that share their memory are left as they are.
+
+    Returns:
+        What each weight held before, to put it back by ``weight.data = ...``.
+    """
+    uses = Counter(_address(tensor) for tensor in chain(module.parameters(), module.buffers()) if _is_plain(tensor))
+    before = {weight: weight.data for weight in _convolutional(module) if uses[_address(weight)] == 1 and _is_whole(weight)}
+    for weight, data in before.items():
+        weight.data = data.to(memory_format=layout)
+    return before
+
+
+def _convolutional(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Parameters with four dimensions, of real numbers."""
+    return (weight for weight in module.parameters() if _is_plain(weight) and weight.ndim == 4)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is an ordinary tensor of real numbers, not sparse, quantised, lazy or of a subclass."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.is_meta:
+        return False
+    return tensor.is_floating_point() and not tensor.is_inference()
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_memory() -> None:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.distortions import Distortion
 from deepcorrect.loading import batches
+from deepcorrect.names import readable
+from deepcorrect.runtime import laid_out
 from deepcorrect.seeding import Use, generator
 
 COUNT = 6
@@ -33,9 +35,9 @@ class Samples:
     def __init__(
         self, data: Dataset, distortion: Distortion, levels: Sequence[float], *, seed: int, device: torch.device
     ) -> None:
-        self._classes = data.classes
+        self._classes = [readable(name) for name in data.classes]
         self._levels = (0.0, *levels)
-        drawn = data.test.balanced(min(len(data.classes), len(data.test)), seed)
+        drawn = data.test.balanced(len(set(data.test.labels.tolist())), seed)
         order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]
         (batch,) = batches(drawn.take(order), COUNT, device)
         self._labels = batch.labels.tolist()
@@ -47,7 +49,7 @@ class Samples:
         """Note a network's most likely class and its probability for every image at every level."""
         answers = []
         for images in self._images:
-            confidence, label = model(images).float().softmax(1).max(1)
+            confidence, label = model(laid_out(images, model)).float().softmax(1).max(1)
             answers.append(
                 [
                     {"label": self._name(top), "right": top == true, "confidence": round(share, 4)}

@@ -6,7 +6,10 @@ drawn before, so that an interrupted run continues with the numbers of an uninte
 
 from __future__ import annotations
 
+import random
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -26,6 +29,7 @@ class Use(IntEnum):
     STEP = 5
     DRAW = 6
     HALVES = 7
+    NETWORK = 8
 
 
 def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -40,3 +44,25 @@ def normal_field(seed: int, index: int, severity: float, shape: tuple[int, ...])
     bits = struct.unpack("<Q", struct.pack("<d", severity))[0]
     stream = np.random.Philox(np.random.SeedSequence((seed, index, bits)))
     return np.random.Generator(stream).standard_normal(shape, dtype=np.float32)
+
+
+@contextmanager
+def own_random_state(seed: int) -> Iterator[None]:
+    """Seed torch's global generators for code that draws from them, such as a network's, and leave them, NumPy's and Python's
+    as they were."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    before, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        torch.manual_seed(seed)
+        yield
+    finally:
+        torch.set_rng_state(before)
+        np.random.set_state(numpy)
+        random.setstate(python)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        else:  # what a GPU will start from is seeded together with the CPU
+            torch.cuda.manual_seed_all(torch.initial_seed())

@@ -36,6 +36,12 @@ def shipped_correction(name: str) -> Path | None:
     return None if entry is None else _verified(name, entry["sha256"])
 
 
+def shipped_labels(name: str) -> tuple[str, ...] | None:
+    """What the outputs of the shipped baseline of that name are called, if there is one."""
+    entry = _index()["models"].get(name)
+    return None if entry is None else tuple(entry["labels"])
+
+
 def shipped_names(kind: str) -> list[str]:
     """Names of the shipped ``models`` or ``corrections``."""
     return sorted(_index()[kind])

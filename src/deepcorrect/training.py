@@ -25,11 +25,13 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.evaluation import evaluate
 from deepcorrect.files import written_aside
 from deepcorrect.loading import TrainingBatch, TrainingBatches
+from deepcorrect.models.admission import logits_of
 from deepcorrect.optimizers import Optimizer
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.recipes import Recipe
-from deepcorrect.runtime import autocast
+from deepcorrect.runtime import autocast, device_of, laid_out
+from deepcorrect.seeding import Use, generator, own_random_state
 
 
 def train(
@@ -41,7 +43,7 @@ def train(
     distortion: Distortion | None,
     levels: Sequence[float],
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     corrected_layers: int = 0,
     penalized: Sequence[Tensor] = (),
     teacher: Teacher | None = None,
@@ -52,12 +54,14 @@ def train(
     """Train in place and leave the weights of the epoch that was best on the validation images.
 
     Args:
-        network: takes images (B, C, H, W) in [0, 1], returns logits.
+        network: takes images (B, C, H, W) in [0, 1], returns logits, or in training mode several outputs of which one is called
+            ``logits`` and trained on.
         trained: the module whose parameters are trained, the network itself or a part of it.
         data: its training images are trained on, its validation images choose the epoch.
         recipe: epochs, rates, batch size, augmentation, precision.
         distortion: what the recipe's share of each batch suffers; None trains on clean images.
         levels: severities to draw from, and to validate at (with the clean level).
+        device: where the network is; found out if it is not given.
         corrected_layers: how many layers have correction units (a recipe may start gently from five on).
         penalized: weights under the recipe's l1 penalty.
         teacher: needed by a recipe that distils.
@@ -69,12 +73,12 @@ def train(
         One record an epoch.
 
     Raises:
-        DeepcorrectError: the loss is not finite.
+        DeepcorrectError: the loss is not finite, or the network has no logits among its outputs.
         ValueError: the recipe distils and there is no teacher.
     """
     if (recipe.distill or recipe.match) and teacher is None:
         raise ValueError("a recipe with distill or match needs a teacher")
-    device, processes, reporter = device or torch.device("cpu"), processes or Processes(), reporter or Silent()
+    device, processes, reporter = device_of(network, device), processes or Processes(), reporter or Silent()
     source = TrainingBatches(
         data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device, processes=processes
     )  # fmt: skip
@@ -87,8 +91,10 @@ def train(
         trained.train()
         losses = torch.zeros((), device=device)
         seen = 0
-        with teacher.attending() if teacher else nullcontext():
+        stream = generator(seed, Use.NETWORK, epoch, processes.rank).initial_seed()
+        with teacher.attending() if teacher else nullcontext(), own_random_state(stream):
             for step, batch in enumerate(source.epoch(epoch)):
+                batch = batch._replace(images=laid_out(batch.images, network), clean=laid_out(batch.clean, network))
                 position = epoch * source.steps_per_epoch + step
                 rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
                 with autocast(device, recipe.precision):
@@ -129,7 +135,8 @@ _IDENTITY = Distortion("none", lambda images, severity: images, {})
 def _loss(network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Teacher | None) -> Tensor:
     """Cross entropy with the labels, mixed with what the teacher says."""
     if teacher is None:
-        return F.cross_entropy(network(batch.images).float(), batch.labels, label_smoothing=recipe.label_smoothing)
+        logits = logits_of(network(batch.images)).float()
+        return F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
     lesson = teacher.teach(batch.images, batch.clean)
     labelled = F.cross_entropy(lesson.logits, batch.labels, label_smoothing=recipe.label_smoothing)
     return (1 - recipe.distill) * labelled + recipe.distill * lesson.answers + recipe.match * lesson.features
@@ -178,5 +185,5 @@ class _State:
             "history": [asdict(metrics) for metrics in self.history],
             "best": self.best,
         }
-        with written_aside(path) as partial:
-            torch.save(state, partial)
+        with written_aside(path) as partial, partial.open("wb") as file:  # of a file, torch tells why it cannot be written
+            torch.save(state, file)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from urllib.parse import quote
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +23,9 @@ from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, read_tensors, write_tensors
 from deepcorrect.heads import features
 from deepcorrect.job import Job
+from deepcorrect.names import readable
 from deepcorrect.results import provenance
+from deepcorrect.stages import Ladders, Traits, distortion_traits
 from deepcorrect.svm import Split, fit_split
 
 COUNTS = Counts(25, 5)
@@ -77,7 +80,7 @@ class TransferRecord(BaseModel):
 
 def transfer(
     job: Job,
-    ladders: Sequence[tuple[Distortion, Sequence[float]]],
+    ladders: Ladders,
     corrections: Mapping[str, Path],
     protocol: Protocol,
 ) -> list[TransferRecord]:
@@ -87,13 +90,13 @@ def transfer(
     with more distortions or corrections adds to them.
 
     Args:
-        job: its training, validation and test images are taken together; its run's settings must hold the protocol.
+        job: its training, validation and test images are taken together.
         ladders: distortions with their severities above 0.
         corrections: files by name, for this network.
 
     Raises:
         DeepcorrectError: several processes, images that are divided already or too few, a correction of another network or
-            against a distortion that is not asked for.
+            against a distortion that is not asked for, or a run folder of another protocol.
     """
     if job.processes.count > 1:
         raise DeepcorrectError("transfer runs in one process; start it without accelerate launch or torchrun")
@@ -101,6 +104,8 @@ def transfer(
     for name, distortion in against.items():
         if distortion not in [kind.name for kind, _ in ladders]:
             raise DeepcorrectError(f"--correction {name}: trained against {distortion}; add that to --distortion")
+    if job.run is not None:
+        job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
     records = [_recorded(job, "baseline", None, (), protocol)]
     for kind, levels in ladders:
         records.append(_recorded(job, "baseline", kind, levels, protocol))
@@ -113,16 +118,31 @@ def transfer(
     return records
 
 
+def _traits(job: Job, protocol: Protocol) -> Traits:
+    """What all records of a run folder share; each is told from others by its network, distortion and levels."""
+    data = {"data": job.data_fingerprint(), "seed": job.seed, "precision": job.precision}
+    return {**data, "layer": protocol.layer, "split": protocol.counts, "splits": protocol.splits}
+
+
+def _features_stages(job: Job, ladders: Ladders) -> dict[str, Traits]:
+    """A distortion of the user's may have changed under its name."""
+    return {
+        f"features under {distortion.name} at {level:g}": distortion_traits(distortion, [level], job.example[:1], job.seed)
+        for distortion, levels in ladders
+        for level in levels
+    }
+
+
 def _recorded(
     job: Job, name: str, distortion: Distortion | None, levels: Sequence[float], protocol: Protocol
 ) -> TransferRecord:
     """The record from the run folder if it is there, else measured, and into it."""
     file = job.run.file(FILE) if job.run is not None else None
     known = read_transfer(file) if file and file.exists() else []
-    key = (fingerprint(job.model), distortion.name if distortion else CLEAN, (0.0, *levels))
+    key = (fingerprint(job.model), readable(distortion.name) if distortion else CLEAN, (0.0, *levels))
     for record in known:
         if (record.fingerprint, record.distortion, record.levels) == key:
-            return record.model_copy(update={"name": name})
+            return record.model_copy(update={"name": readable(name)})
     record = measure_transfer(job, name, distortion, levels, protocol)
     if job.run is not None:
         content = {"command": job.run.command, "settings": job.run.settings, "provenance": provenance(job.device)}
@@ -162,7 +182,7 @@ def measure_transfer(
     if not validation or not test:
         raise DeepcorrectError(f"--split {first.train},{first.validation}: too few images for that; give smaller numbers")
     everything = (0.0, *(float(level) for level in levels))
-    kind = distortion.name if distortion else CLEAN
+    kind = readable(distortion.name) if distortion else CLEAN
     job.reporter.stage(f"features of {name} under {kind}", len(labels) * len(everything))
     taken = [_features(job, distortion, level, protocol.layer, order) for level in everything]
     job.reporter.stage(f"SVMs on {name} under {kind}", protocol.splits)
@@ -172,7 +192,7 @@ def measure_transfer(
         job.reporter.advance(1)
     means = [fmean(split.accuracy) for split in splits]
     return TransferRecord(
-        name=name,
+        name=readable(name),
         fingerprint=fingerprint(job.model),
         distortion=kind,
         levels=everything,
@@ -195,15 +215,14 @@ def _source_order(data: Dataset) -> Tensor:
 
 def _features(job: Job, distortion: Distortion | None, level: float, layer: str, order: Tensor) -> Tensor:
     """Of all images in the order of their source, (N, D) float32, from the run folder if they are there."""
-    kind = "clean" if distortion is None or level == 0 else f"{distortion.name}-{level!r}"
+    kind = "clean" if distortion is None or level == 0 else f"{quote(distortion.name, safe='')}-{level!r}"
     file = None if job.run is None else job.run.file(f"features/{fingerprint(job.model)[:16]}/{kind}.safetensors")
     if file is not None and file.is_file():
         job.reporter.advance(len(order))
         return read_tensors(file)["features"]
 
     def distorted(images: Tensor, indices: Tensor) -> Tensor:
-        seen = images if distortion is None else distortion.at(images, level, indices, job.seed)
-        return seen.contiguous(memory_format=torch.channels_last)
+        return images if distortion is None else distortion.at(images, level, indices, job.seed)
 
     found = [
         features(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -20,6 +21,9 @@ _UsageError: type[Any] = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except DeepcorrectError as error:

@@ -32,7 +32,7 @@ def assess(
     with context.open_job(model, common) as job:
         ladders = [context.ladder_of(job, name, levels) for name in distortion.split(",")]
         settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
-        records = context.open_run(job, out, "assess", settings) or pipeline.assess(job, ladders)
+        records = context.open_run(job, out, "assess", settings, ladders) or pipeline.assess(job, ladders)
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -55,9 +55,9 @@ def rank(
     """
     from deepcorrect.cli import context
     from deepcorrect.console import show_ideal, show_ranking
-    from deepcorrect.ideal import measure_ideal
+    from deepcorrect.ideal import measure_ideal, read_ideal
     from deepcorrect.rank import rank as rank_job
-    from deepcorrect.ranking import count_of_share
+    from deepcorrect.ranking import Ranking, count_of_share
 
     options = context.ranking_options(ranked)
     with context.open_job(model, common) as job:
@@ -68,11 +68,17 @@ def rank(
         del settings["memory"]  # decides no result
         measured = context.ideal_shares(ideal, chosen) if ideal else ()
         settings |= {"ideal": measured} if ideal else {}
-        context.open_run(job, out, "rank", settings)
-        ranking = rank_job(job, kind, steps, chosen, options, shares)
-        curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
-        if job.run is not None:
-            job.run.finish([], job.device)
+        if context.open_run(job, out, "rank", settings, [(kind, steps)]) is None:
+            if out is not None and job.data.undivided:
+                context.tell(
+                    f"{job.data.name}: ranked on all of it; for a correction to be tested on some of it, rank with --split"
+                )
+            ranking = rank_job(job, kind, steps, chosen, options, shares)
+            curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
+            if job.run is not None:
+                job.run.finish([], job.device)
+        elif job.run is not None:
+            ranking, curves = Ranking.load(job.run.file("ranking.json")), read_ideal(job.run.path) if ideal else None
     if not job.processes.first:
         return
     if common.as_json:
@@ -107,9 +113,10 @@ def correct(
     """
     from deepcorrect import pipeline
     from deepcorrect.cli import context
+    from deepcorrect.correction import fingerprint
 
     recipe = context.recipe_for("correct", training, common)
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, trains=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         chosen = context.pick_convolutions(job, layers)
         plan = pipeline.CorrectionOptions(
@@ -124,11 +131,11 @@ def correct(
         pipeline.check_options(job, plan)
         given = context.read_ranking(ranked_by)
         if given is not None:
-            pipeline.check_ranking(given, kind, chosen)
+            pipeline.check_ranking(given, kind, chosen, network=fingerprint(job.model))
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
         del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
-        records = context.open_run(job, out, "correct", settings)
+        records = context.open_run(job, out, "correct", settings, [(kind, steps)])
         records = records or pipeline.correct(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
         context.conclude(job, records, as_json=common.as_json)
 
@@ -153,11 +160,12 @@ def finetune(
     from deepcorrect.layers import pick
 
     recipe = context.recipe_for("finetune", training, common)
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, trains=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
-        records = context.open_run(job, out, "finetune", {**settings, "recipe": recipe.model_dump()})
+        settings |= {"recipe": recipe.model_dump()}
+        records = context.open_run(job, out, "finetune", settings, [(kind, steps)])
         records = records or pipeline.finetune(job, kind, steps, names, recipe, half=training.half)[1]
         context.conclude(job, records, as_json=common.as_json)
 
@@ -186,11 +194,11 @@ def evaluate(
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, corrections=[path] if path else []) as job:
         kind, steps = context.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
         settings |= {"restore": restore} if restore else {}
-        records = context.open_run(job, out, "evaluate", settings)
+        records = context.open_run(job, out, "evaluate", settings, [(kind, steps)])
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from deepcorrect.cli.options import Common, Images, Ranked, Training
 from deepcorrect.console import Bars, show_records
 from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import Counts, Dataset, load_dataset
+from deepcorrect.datasets.class_names import read_class_names
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.distortions import Distortion, get_distortion, parse_levels
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.heads import last_dense, replace_head
-from deepcorrect.job import Job, example_of
+from deepcorrect.held_out import hold_out, trainings
+from deepcorrect.job import Job, count_outputs, example_of
 from deepcorrect.layers import Layer, convolutions, find_layers, pick
 from deepcorrect.models import find_preprocessing, load_model
+from deepcorrect.models.labels import output_names
 from deepcorrect.parallel import Processes
 from deepcorrect.progress import Silent
 from deepcorrect.rank import RankingOptions
@@ -30,25 +33,45 @@ from deepcorrect.ranking import Ranking, count_of_share
 from deepcorrect.recipes import Recipe, Task, get_recipe
 from deepcorrect.report import build_report
 from deepcorrect.results import Record, Run
-from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision
+from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision, usable_cores
+from deepcorrect.stages import Ladders, distortion_traits
 
 
 @contextmanager
-def open_job(model: str, common: Common, *, new_head: bool = False, classifies: bool = True) -> Iterator[Job]:
+def open_job(
+    model: str,
+    common: Common,
+    *,
+    trains: bool = False,
+    new_outputs: bool = False,
+    new_head: bool = False,
+    classifies: bool = True,
+    corrections: Sequence[Path] = (),
+) -> Iterator[Job]:
     """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on.
 
     Args:
+        trains: whether images are needed to train on; otherwise images that come undivided are all measured on, but for those
+            that the network or a correction was trained on.
+        new_outputs: whether the outputs are made for the data's classes, in their order; with ``new_head`` they are.
         classifies: whether the network's outputs are to be the data's classes.
+        corrections: files of those that are measured too.
     """
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
-    data = open_data(common.data, common, find_resize(common, model))
+    data = _data_of(model, common, trains, classifies and not new_outputs and not new_head, corrections)
+    if new_outputs:
+        data = replace(data, numbered=False)
     network = load_model(
         model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
     )
     if new_head:
         replace_head(network, last_dense(find_layers(network, example_of(data))), len(data.classes))
+    if common.classes:
+        outputs = count_outputs(network, data, example_of(data))
+        if outputs != len(data.classes):
+            raise DeepcorrectError(f"--classes {common.classes}: {len(data.classes)} names for a network of {outputs} outputs")
     precision = resolve_precision(common.precision.value, device)
     with Bars() if processes.first else nullcontext(Silent()) as reporter:
         try:
@@ -56,6 +79,24 @@ def open_job(model: str, common: Common, *, new_head: bool = False, classifies: 
         except KeyboardInterrupt:
             tell("interrupted; the same command with the same --out continues")
             raise
+
+
+def _data_of(model: str, common: Common, trains: bool, named: bool, corrections: Sequence[Path]) -> Dataset:
+    """The data for a network: its classes by the names of the network's outputs if these are to be, and undivided unless it
+    trains or has been trained on a part of it."""
+    if common.classes and not named:
+        raise DeepcorrectError(f"--classes {common.classes}: this command takes the data's classes as they are")
+    names = (read_class_names(common.classes) if common.classes else output_names(model)) if named else None
+    resize = find_resize(common, model)
+    data = open_data(common.data, common, resize, whole=not trains, outputs=names)
+    if trains:
+        return data
+
+    def everything() -> Dataset:
+        unlimited = replace(common, limit=None)
+        return open_data(common.data, unlimited, resize, whole=True, outputs=names, warn=lambda message: None)
+
+    return hold_out(data, trainings([model, common.weights, *corrections]), everything, common.limit, tell)
 
 
 def find_resize(given: Images, model: str | None = None) -> Resize | None:
@@ -66,12 +107,20 @@ def find_resize(given: Images, model: str | None = None) -> Resize | None:
     return expected.resize if expected else None
 
 
-def open_data(spec: str, given: Images, resize: Resize | None) -> Dataset:
-    """The data that the options name."""
-    workers = (os.cpu_count() or 1) if given.workers is None else given.workers
+def open_data(
+    spec: str,
+    given: Images,
+    resize: Resize | None,
+    *,
+    whole: bool,
+    outputs: Sequence[str] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Dataset:
+    """The data that the options name; see ``load_dataset`` for the others."""
+    workers = usable_cores() if given.workers is None else given.workers
     return load_dataset(
         spec, root=given.root, resize=resize, grey=given.grey, skip_bad=given.skip_bad,
-        limit=given.limit, counts=counts_of(given), workers=workers, warn=tell,
+        limit=given.limit, counts=counts_of(given), workers=workers, whole=whole, outputs=outputs, warn=warn or tell,
     )  # fmt: skip
 
 
@@ -88,10 +137,13 @@ def counts_of(given: Images) -> Counts | None:
     return Counts(train, validation, given.split_seed)
 
 
-def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any]) -> list[Record] | None:
+def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any], ladders: Ladders = ()) -> list[Record] | None:
     """Give the job its run folder, if there is one to be; the records, if that run is finished already.
 
     Of several processes the first alone has the folder.
+
+    Args:
+        ladders: what the network is measured under; a distortion of the user's is part of the settings.
     """
     finished = None
     if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
@@ -100,11 +152,16 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any])
         everything = {
             **settings,
             "data": job.data.name,
-            "data_fingerprint": job.data.fingerprint(),
+            "data_fingerprint": job.data_fingerprint(),
             "seed": job.seed,
             "precision": job.precision,
             "fingerprint": fingerprint(job.model),
         }
+        own = [ladder for ladder in ladders if not getattr(ladder[0].function, "__module__", "").startswith("deepcorrect.")]
+        for distortion, levels in own:
+            everything[f"function of {distortion.name}"] = distortion_traits(distortion, levels, job.example[:1], job.seed)[
+                "function"
+            ]
         job.run = Run(out, command, everything, command_line=invocation.current.get())
         finished = job.run.finished()
     return job.processes.agreed(finished.records if finished else None)
@@ -116,9 +173,13 @@ def keep(job: Job, records: list[Record]) -> None:
         if job.run.finished() is None:
             job.run.finish(records, job.device)
         page = job.run.file("report.html")
-        if not page.exists():
-            build_report([job.run.path], page)
-        tell(f"report: {page}")
+        try:
+            if not page.exists():
+                build_report([job.run.path], page)
+            tell(f"report: {page}")
+        except Exception as error:  # the results are saved, and worth more than the page
+            reason = " ".join(str(error).split()) or type(error).__name__
+            tell(f"no report.html: {reason}; the results are saved, and 'deepcorrect report {job.run.path}' tries again")
 
 
 def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:

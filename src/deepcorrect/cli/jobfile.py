@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.files import read_toml
 
 
 def arguments_of(file: Path) -> list[str]:
@@ -14,18 +14,19 @@ def arguments_of(file: Path) -> list[str]:
     A recipe in a file is looked for beside the job file.
 
     Raises:
-        DeepcorrectError: it cannot be read, or has no command.
+        DeepcorrectError: it cannot be read, has no command, or a table where a command has an option.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DeepcorrectError(f"{file}: cannot be read ({error})") from None
+    content = read_toml(file)
     if not isinstance(content.get("command"), str) or content["command"] == "run":
         raise DeepcorrectError(f'{file}: it must name a command, such as command = "correct"')
     found = [content.pop("command")]
     if "model" in content:
         found.append(str(content.pop("model")))
     for name, value in content.items():
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
+            raise DeepcorrectError(
+                f"{file}: {name}: no option takes a table; give text, a number, true, false or a list of these"
+            )
         option = f"--{name.replace('_', '-')}"
         if value is True:
             found.append(option)

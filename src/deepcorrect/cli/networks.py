@@ -30,7 +30,7 @@ def train_baseline(
     from deepcorrect.cli import context
 
     recipe = context.recipe_for("baseline", training, common)
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, trains=True, new_outputs=True) as job:
         ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
         settings = {"model": model, **shape, "half": training.half, "recipe": recipe.model_dump()}
@@ -55,7 +55,7 @@ def train_head(
     from deepcorrect.cli import context
     from deepcorrect.heads import last_dense
 
-    with context.open_job(model, common, new_head=True) as job:
+    with context.open_job(model, common, trains=True, new_head=True) as job:
         ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
         settings = {"model": model, "head": last_dense(job.layers), **shape, "half": half}

@@ -61,8 +61,8 @@ NETWORK = (
 )
 
 DATA = (
-    "cifar100, digits, hf:NAME, folder:DIR (one sub-folder a class), or as it is distributed: caltech101:DIR, caltech256:DIR, "
-    "sun397:DIR."
+    "cifar100, digits, hf:NAME, folder:DIR (one sub-folder a class, inside train, val and test or not), or as distributed: "
+    "caltech101:DIR, caltech256:DIR, sun397:DIR."
 )
 
 Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
@@ -139,6 +139,12 @@ class Common(Images):
     """What every command on a network and data can be told."""
 
     data: Annotated[str, typer.Option("--data", help=DATA)] = "cifar100"
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            "--classes", help="Names of the network's outputs, one a line or JSON, where the data has some of its classes."
+        ),
+    ] = None
     weights: Annotated[
         Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
     ] = None

@@ -92,7 +92,7 @@ def show_app(
 
     require_gradio()
     paths = {name: find_correction(name) for name in correction}
-    with context.open_job(model, common) as job:
+    with context.open_job(model, common, corrections=list(paths.values())) as job:
         kind, steps = context.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
         trial = Trial.of_job(job, paths, context.find_resize(common, model))
         ladders = ladders_for(job.data.ladder) | {kind.name: steps}
@@ -122,8 +122,8 @@ def describe_data(
             raise DeepcorrectError("--download: only for cifar100, with --root")
         if not is_complete(images.root):
             download_cifar100(images.root)
-    found = open_data(spec, images, find_resize(images))
-    described = {
+    found = open_data(spec, images, find_resize(images), whole=True)
+    described: dict[str, object] = {
         "data": found.name,
         "classes": len(found.classes),
         "image_shape": found.image_shape,
@@ -132,4 +132,8 @@ def describe_data(
         "validation": len(found.validation),
         "test": len(found.test),
     }
+    if found.undivided:
+        parts = found.divided()
+        sizes = [len(part) for part in (parts.train, parts.validation, parts.test)]
+        described["divided to train"] = sizes if all(sizes) else None
     print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Counts, Dataset, Images, ImageSet
+from deepcorrect.datasets.labels import label_by_outputs
 from deepcorrect.datasets.layouts import LAYOUTS
 from deepcorrect.errors import DeepcorrectError
 
@@ -29,6 +29,8 @@ def load_dataset(
     limit: int | None = None,
     workers: int = 0,
     counts: Counts | None = None,
+    whole: bool | None = None,
+    outputs: Sequence[str] | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Load a data set; its split into training, validation and test images is always the same.
@@ -39,17 +41,23 @@ def load_dataset(
             (a data set of the Hugging Face hub, or a folder of ``save_to_disk``).
         limit: images of each class to take at most, of each of the three parts.
         resize, grey, skip_bad, workers, counts, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
+        whole: whether images that come undivided stay so, to be measured on: validation and test images are then all of them,
+            and there are none to train on. If None, too few to be divided stay so, with a warning; if False, they are an error.
+        outputs: names of a network's outputs in their order, to which classes are mapped by name; see
+            ``deepcorrect.datasets.labels``.
 
     Raises:
-        DeepcorrectError: unknown spec, or files that are missing or unsound.
+        DeepcorrectError: unknown spec, files that are missing or unsound, or classes that are not among the outputs.
     """
-    found = _read(spec, root, resize, grey, skip_bad, workers, counts, warn)
-    parts = {name: getattr(found, name) for name in ("train", "validation", "test")}
+    found = _read(spec, root, resize, grey, skip_bad, workers, counts, whole, warn)
+    if outputs is not None:
+        found = label_by_outputs(found, outputs, warn)
     if limit is not None:
-        parts = {name: part.limited(limit, seed=0) for name, part in parts.items()}
-    if sum(math.prod(part.shape) for part in parts.values()) <= HELD_BYTES:
-        parts = {name: part.held() for name, part in parts.items()}
-    return replace(found, **parts)
+        found = found.each(lambda part: part.limited(limit, seed=0))
+    distinct = {id(part): part for part in (found.train, found.validation, found.test)}
+    if sum(math.prod(part.shape) for part in distinct.values()) <= HELD_BYTES:
+        found = found.each(lambda part: part.held())
+    return found
 
 
 def _read(
@@ -60,6 +68,7 @@ def _read(
     skip_bad: bool,
     workers: int,
     counts: Counts | None,
+    whole: bool | None,
     warn: Callable[[str], None],
 ) -> Dataset:
     kind, _, place = spec.partition(":")
@@ -68,12 +77,14 @@ def _read(
 
         return read_folder(
             Path(place).expanduser(), layout=kind,
-            resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn,
+            resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, whole=whole, warn=warn,
         )  # fmt: skip
     if kind == "hf" and place:
         from deepcorrect.datasets.hub import read_hub
 
-        return read_hub(place, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, warn=warn)
+        return read_hub(
+            place, resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, whole=whole, warn=warn
+        )  # fmt: skip
     if spec == "cifar100":
         from deepcorrect.datasets.cifar100 import read_cifar100
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from deepcorrect.errors import DeepcorrectError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+DECODING = 2
+"""Counts the rules by which files become pixels: what was made of pixels by others is not continued."""
+
+COLOURS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
+"""Pillow's modes of 8 bits and less that it converts to grey and RGB without a loss of range."""
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings an image upright, by its EXIF orientation."""
+
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+WHITE_IS_ZERO = 0
 
 
 @dataclass(frozen=True)
@@ -62,15 +83,61 @@ class Resize:
 
 
 def decode(name: str, open: Callable[[], Image.Image], resize: Resize | None, grey: bool) -> np.ndarray:
-    """One image as (H, W, C) uint8.
+    """One image as (H, W, C) uint8, upright as a person sees it; of several frames the first, without its transparency.
 
     Raises:
-        DeepcorrectError: it cannot be decoded; ``name`` names it.
+        DeepcorrectError: it cannot be decoded, or its values have no known range; ``name`` names it.
     """
     try:
         with open() as opened:
-            image = opened.convert("L" if grey else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            opened.load()
+            image = upright(eight_bits(opened)).convert("L" if grey else "RGB")
+    except DeepcorrectError as error:
+        raise DeepcorrectError(f"{name}: {error}") from None
+    except Exception as error:  # the reader of each format has errors of its own
         raise DeepcorrectError(f"{name}: not a readable image ({type(error).__name__})") from None
     pixels = np.asarray(image if resize is None else resize(image))
     return pixels[..., None] if grey else pixels
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A loaded image with 8 bits a value, by a rule that depends on its format alone: none is stretched to its own range.
+
+    16 bits are scaled from 65535 to 255, 12 bits of a TIFF file from 4095, and floats from 1; they are inverted where a TIFF
+    file says that 0 is white. Images of 8 bits and less come back as they are.
+
+    Raises:
+        DeepcorrectError: floats outside [0, 1], integers of 32 bits or with a sign, or unknown colours.
+    """
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    if tags.get(SAMPLE_FORMAT, (1,))[0] == 2:
+        raise DeepcorrectError("its integers have a sign, so which of them is black is not known; save it with 8 or 16 bits")
+    if image.mode in COLOURS:
+        return image
+    values = np.asarray(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        white = 4095 if tags.get(BITS_PER_SAMPLE, (16,))[0] == 12 else 65535
+    elif image.mode == "I":
+        raise DeepcorrectError("integers of 32 bits, so which of them is white is not known; save it with 8 or 16 bits")
+    elif image.mode == "F":
+        white = 1
+        if not (values.min() >= 0 and values.max() <= 1):
+            found = f"from {values.min():g} to {values.max():g}" if np.isfinite(values).all() else "that are not all finite"
+            raise DeepcorrectError(f"floats {found}, where 0 is black and 1 white; scale them, or save it with 8 or 16 bits")
+    else:
+        raise DeepcorrectError(f"its colours are of Pillow's mode {image.mode}, which is not known; save it as RGB")
+    shares = values / white
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        shares = 1 - shares
+    scaled = Image.fromarray(np.rint(shares * 255).astype(np.uint8))
+    scaled.info = image.info
+    return scaled
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded image turned as its EXIF tag says; where the tags are damaged, as it lies."""
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged tags raise what their parts are read with
+        return image
+    return image if turn is None else image.transpose(turn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +11,13 @@ from PIL import Image
 
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Counts, Dataset
-from deepcorrect.datasets.layouts import LAYOUTS, Classes
+from deepcorrect.datasets.layouts import LAYOUTS, Classes, plain, tell_outside
+from deepcorrect.datasets.listing import SUFFIXES, PassedOver, list_pictures
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.names import readable
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
+__all__ = ["SUFFIXES", "read_folder"]
 
 
 def read_folder(
@@ -28,6 +29,7 @@ def read_folder(
     skip_bad: bool = False,
     workers: int = 0,
     counts: Counts | None = None,
+    whole: bool | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """Find the images of every class; labels count up in the order of the classes.
@@ -39,8 +41,10 @@ def read_folder(
         resize: how images are brought to one size; needed where their sizes differ.
         grey: decode to one channel.
         skip_bad: decode every image once, leave out those that cannot be, and tell ``warn``.
+        warn: is told of each image that is left out, and how many files of which kind are passed over.
         workers: processes that decode.
         counts: how a folder that is not divided already is to be.
+        whole: whether such a folder is not divided, see ``Dataset.of_parts``; classes without images are then no mistake.
 
     Raises:
         DeepcorrectError: no such folder, another layout, or a class without images.
@@ -48,25 +52,46 @@ def read_folder(
     name = f"{layout}:{root}"
     if not root.is_dir():
         raise DeepcorrectError(f"--data {name}: no such folder")
-    parts = LAYOUTS[layout](root)
+    parts = plain(root, warn) if layout == "folder" else LAYOUTS[layout](root)
+    tell_outside(root, parts, warn)
+    passed = PassedOver()
 
-    def read(classes: Classes) -> StreamedSet:
-        files, labels = _list_files(classes)
-        stream = Stream.of(files, Image.open, resize, grey, workers=workers)
+    def read(part: str, classes: Classes) -> StreamedSet:
+        all_needed = part == "train" or (part == "all" and not whole)
+        files, labels = _list_files(classes, all_needed, passed, warn if skip_bad else None)
+        stream = Stream.of(files, Image.open, resize, grey, skip_bad=skip_bad, workers=workers)
         found = StreamedSet(stream, torch.tensor(labels), torch.arange(len(files)))
         return found.without_bad(warn) if skip_bad else found
 
     names = tuple(next(iter(parts.values())))
-    return Dataset.of_parts(name, names, {part: read(classes) for part, classes in parts.items()}, counts)
+    if len(names) < 2 and not whole:
+        folder = next(iter(next(iter(parts.values())).values())).parent
+        raise DeepcorrectError(f"{folder}: 1 sub-folder(s); put the images of each class in a sub-folder of its own")
+    images = {part: read(part, classes) for part, classes in parts.items()}
+    for line in passed.lines():
+        warn(f"{name}: {line}")
+    return Dataset.of_parts(name, names, images, counts, whole=whole, warn=warn)
 
 
-def _list_files(classes: Classes) -> tuple[np.ndarray, list[int]]:
+def _list_files(
+    classes: Classes, all_needed: bool, passed: PassedOver, unreadable: Callable[[str], None] | None
+) -> tuple[np.ndarray, list[int]]:
     files: list[bytes] = []
     labels: list[int] = []
+    here = PassedOver()
     for label, folder in enumerate(classes.values()):
-        found = sorted(file for file in folder.glob("**/*") if file.suffix.lower() in SUFFIXES)
-        if not found:
-            raise DeepcorrectError(f"{folder}: no images ({', '.join(sorted(SUFFIXES))}) in this class's folder")
-        files += [os.fsencode(file) for file in found]
+        found, others = list_pictures(folder, unreadable)
+        if not found and all_needed:
+            there = f" (there are {others.files()})" if others.suffixes else ""
+            raise DeepcorrectError(f"{readable(str(folder))}: no images that can be read in this class's folder{there}")
+        here.add(others)
+        files += found
         labels += [label] * len(found)
-    return np.array(files), labels
+    if not files:
+        there = f" (there are {here.files()})" if here.suffixes else ""
+        folder = next(iter(classes.values())).parent
+        raise DeepcorrectError(
+            f"{readable(str(folder))}: no images that can be read in any of its {len(classes)} classes' folders{there}"
+        )
+    passed.add(here)
+    return np.array(files, np.bytes_), labels

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deepcorrect.datasets.parts import find_parts, holds_images, images_in, part_of, sub_folders
 from deepcorrect.errors import DeepcorrectError
 
 Classes = Mapping[str, Path]
 """The folder of each class."""
 
 
-def plain(root: Path) -> dict[str, Classes]:
-    """A sub-folder a class, in alphabetical order.
+def plain(root: Path, warn: Callable[[str], None] = lambda message: None) -> dict[str, Classes]:
+    """A sub-folder a class, in alphabetical order, with the parts that ``deepcorrect.datasets.parts.find_parts`` sees.
 
-    Folders ``train``, ``val`` and ``test`` of such sub-folders, or the first with one of the others, are parts of their own.
+    Labels are those of the training images' classes, of which other parts may lack some; without training images, those of all
+    parts together.
 
     Raises:
-        DeepcorrectError: no classes, or one that the training images do not have.
+        DeepcorrectError: no classes, one that the training images do not have, or splits inside of classes.
     """
-    parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
-    if "train" not in parts or len(parts) == 1:
-        parts = {"all": root}
-    first = next(iter(parts.values()))
-    classes = _sub_folders(first)
-    if len(classes) < 2:
+    parts = find_parts(root, warn)
+    first = parts.get("train") or next(iter(parts.values()))
+    named = sub_folders(first)
+    if not named:
+        raise DeepcorrectError(f"{first}: 0 sub-folder(s); put the images of each class in a sub-folder of its own")
+    if len(named) == 1 and sub_folders(first / named[0]):
         raise DeepcorrectError(
-            f"{first}: {len(classes)} sub-folder(s); put the images of each class in a sub-folder of its own"
+            f"{first}: 1 sub-folder(s), of folders in turn; if those are the classes, give {first / named[0]}"
         )
+    _require_distinct(first, named)
     for folder in parts.values():
-        unknown = [name for name in _sub_folders(folder) if name not in classes]
-        if unknown:
-            raise DeepcorrectError(
-                f"{folder / unknown[0]}: a class that the training images do not have; remove it, or add it there"
-            )
-    return {name: {label: folder / label for label in classes} for name, folder in parts.items()}
+        others = [name for name in sub_folders(folder) if name not in named and holds_images(folder / name)]
+        if others and "train" in parts:
+            raise DeepcorrectError(_unknown(folder / others[0], first, named))
+        named = tuple(sorted({*named, *others}))
+    if "all" in parts:
+        _require_images_inside(first, named, warn)
+    return {part: {label: folder / label for label in named} for part, folder in parts.items()}
 
 
 def caltech101(root: Path) -> dict[str, Classes]:
@@ -45,7 +50,7 @@ def caltech101(root: Path) -> dict[str, Classes]:
         DeepcorrectError: not 101 classes.
     """
     folder = _inside(root, "101_ObjectCategories", "caltech-101/101_ObjectCategories")
-    classes = {name: folder / name for name in _sub_folders(folder) if name != "BACKGROUND_Google"}
+    classes = {name: folder / name for name in sub_folders(folder) if name != "BACKGROUND_Google"}
     return _complete("Caltech-101", folder, classes, 101)
 
 
@@ -56,7 +61,7 @@ def caltech256(root: Path) -> dict[str, Classes]:
         DeepcorrectError: not 256 classes.
     """
     folder = _inside(root, "256_ObjectCategories")
-    numbered = [name for name in _sub_folders(folder) if re.match(r"\d{3}\.", name) and name != "257.clutter"]
+    numbered = [name for name in sub_folders(folder) if re.match(r"\d{3}\.", name) and name != "257.clutter"]
     return _complete("Caltech-256", folder, {name[4:]: folder / name for name in numbered}, 256)
 
 
@@ -84,6 +89,14 @@ LAYOUTS: dict[str, Callable[[Path], dict[str, Classes]]] = {
 }
 
 
+def tell_outside(root: Path, parts: Mapping[str, Classes], warn: Callable[[str], None]) -> None:
+    """Say which folders hold images directly that belong to no class."""
+    for folder in sorted({root, *(place.parent for classes in parts.values() for place in classes.values())}):
+        outside = sorted(image.name for image in images_in(folder))
+        if outside:
+            warn(f"{folder}: {len(outside)} image(s) directly in it, {outside[0]} the first, are of no class and left out")
+
+
 def _inside(root: Path, *places: str) -> Path:
     """The first of some places in a folder that is there, else the folder itself."""
     return next((root / place for place in places if (root / place).is_dir()), root)
@@ -98,5 +111,40 @@ def _complete(name: str, folder: Path, classes: Classes, count: int) -> dict[str
     return {"all": classes}
 
 
-def _sub_folders(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
+def _unknown(folder: Path, first: Path, named: Sequence[str]) -> str:
+    """Why a class is refused that the training images do not have."""
+    alike = next((name for name in named if _spelt(name).casefold() == _spelt(folder.name).casefold()), None)
+    if alike is None:
+        return f"{folder}: a class that the training images do not have; remove it, or add it there"
+    if _spelt(alike) == _spelt(folder.name):
+        return f"{folder} ({folder.name!a}) and {first / alike} ({alike!a}) differ in their Unicode alone; rename one"
+    return f"{folder} and {first / alike} differ in upper and lower case; rename one of them"
+
+
+def _require_distinct(folder: Path, named: Sequence[str]) -> None:
+    """Refuse two names that look the same."""
+    known: dict[str, str] = {}
+    for name in named:
+        if (other := known.setdefault(_spelt(name), name)) != name:
+            raise DeepcorrectError(f"{folder}: {other!a} and {name!a} differ in their Unicode alone; keep one of them")
+
+
+def _spelt(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _require_images_inside(root: Path, named: Sequence[str], warn: Callable[[str], None]) -> None:
+    """Look at the folders inside of classes: none are splits, and where all have the same they may be the classes."""
+    inside = [sub_folders(root / name) for name in named]
+    for name, folders in zip(named, inside, strict=True):
+        splits = {part: folder for folder in folders if (part := part_of(folder))}
+        if len(splits) > 1:
+            raise DeepcorrectError(
+                f"{root / name}: {' and '.join(splits.values())} are splits inside of a class; put them above the classes, as "
+                f"{next(iter(splits.values()))}/{name}"
+            )
+    if len(named) > 1 and len(inside[0]) > 1 and len(set(inside)) == 1:
+        warn(
+            f"{root}: {named[0]} and the {len(named) - 1} folder(s) beside it are taken for the classes, but each has folders "
+            f"{', '.join(inside[0][:3])}{', ...' if len(inside[0]) > 3 else ''}; if these are, give folder:{root / named[0]}"
+        )

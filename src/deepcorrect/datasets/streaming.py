@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from deepcorrect.datasets.decoding import Resize, decode
+from deepcorrect.datasets.decoding import DECODING, Resize, decode
 from deepcorrect.datasets.images import Images, ImageSet
+from deepcorrect.datasets.workers import read_ahead
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.names import readable
 
 READ_AT_ONCE = 64
 
@@ -28,6 +29,10 @@ class Decoded(NamedTuple):
 
     pixels: Tensor
     bad: dict[int, DeepcorrectError]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As an array, through a pipe: tensors would take /dev/shm, which is small in containers and kills when it is full."""
+        return _received, (self.pixels.permute(0, 2, 3, 1).numpy(), self.bad)
 
 
 @dataclass(frozen=True)
@@ -61,25 +66,35 @@ class Stream:
         grey: bool,
         *,
         source: str = "",
+        skip_bad: bool = False,
         workers: int = 0,
     ) -> Stream:
         """A stream of images of the first one's shape, which is opened for it unless all are resized.
+
+        Args:
+            skip_bad: take the first that can be decoded.
 
         Raises:
             DeepcorrectError: it cannot be decoded.
         """
         if resize is not None:
-            height, width, channels = resize.size, resize.size, 1 if grey else 3
-        else:
-            first = _plain(items[0])
-            height, width, channels = decode(f"{source}{first}", partial(open, first), None, grey).shape
-        return cls(items, open, resize, grey, (channels, height, width), source, workers)
+            return cls(items, open, resize, grey, (1 if grey else 3, resize.size, resize.size), source, workers)
+        failed = DeepcorrectError(f"{source}no images")
+        for first in map(_plain, items):
+            try:
+                height, width, channels = decode(readable(f"{source}{first}"), partial(open, first), None, grey).shape
+                return cls(items, open, resize, grey, (channels, height, width), source, workers)
+            except DeepcorrectError as error:
+                failed = error
+                if not skip_bad:
+                    raise _with_remedy(error) from None
+        raise failed
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitems__(self, positions: Sequence[int]) -> Decoded:
-        """Some images in one tensor: a worker hands it over as one piece of shared memory, and one open file.
+        """Some images in one tensor, which a worker hands over as one piece.
 
         Errors are handed over too: what a worker raises would lose its one line.
         """
@@ -94,7 +109,7 @@ class Stream:
         return Decoded(torch.from_numpy(pixels).permute(0, 3, 1, 2), bad)
 
     def _decode(self, item: str | int) -> np.ndarray:
-        name = f"{self.source}{item}"
+        name = readable(f"{self.source}{item}")
         pixels = decode(name, partial(self.open, item), self.resize, self.grey)
         channels, wanted, wide = self.image_shape
         if pixels.shape != (wanted, wide, channels):
@@ -109,19 +124,17 @@ class Stream:
         return replace(self, items=self.items[positions.numpy()])
 
     def decoded(self, groups: Sequence[Tensor], *, ahead: int = 0) -> Iterator[Decoded]:
-        """Group after group of images; workers are at least ``ahead`` groups before the reader."""
+        """Group after group of images; workers are at least ``ahead`` groups before the reader.
+
+        Raises:
+            DeepcorrectError: a worker cannot be started, or was ended.
+        """
         positions = [group.tolist() for group in groups]
         workers = min(self.workers, len(positions)) if len(positions) > 1 else 0
-        prefetch = max(2, 1 + ahead // workers) if workers else None
-        return iter(
-            DataLoader(
-                self,  # type: ignore[arg-type]
-                batch_sampler=positions,
-                num_workers=workers,
-                collate_fn=_as_they_are,
-                prefetch_factor=prefetch,
-            )
-        )
+        if workers:
+            yield from read_ahead(self, positions, workers, ahead=ahead)
+        else:
+            yield from map(self.__getitems__, positions)
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,12 @@ class StreamedSet(Images):
 
     def signature(self) -> bytes:
         """The names of the images, and how they are decoded."""
-        return repr((self.stream.source, self.stream.resize, self.stream.grey)).encode() + self.stream.items.tobytes()
+        rules = (DECODING, self.stream.source, self.stream.resize, self.stream.grey)
+        return repr(rules).encode() + self.stream.items.tobytes()
+
+
+def _received(pixels: np.ndarray, bad: dict[int, DeepcorrectError]) -> Decoded:
+    return Decoded(torch.from_numpy(pixels).permute(0, 3, 1, 2), bad)
 
 
 def _plain(item: Any) -> str | int:
@@ -199,12 +217,12 @@ def _plain(item: Any) -> str | int:
 
 def _sound(decoded: Decoded) -> Tensor:
     for error in decoded.bad.values():
-        raise DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad")
+        raise _with_remedy(error)
     return decoded.pixels
 
 
-def _as_they_are(decoded: Any) -> Any:
-    return decoded
+def _with_remedy(error: DeepcorrectError) -> DeepcorrectError:
+    return DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad")
 
 
 def _in_order(count: int) -> Sequence[Tensor]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_tensors
-from torch import Tensor, nn
+from torch import nn
 
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.heads import replace_head
 from deepcorrect.models.exported import load_exported
 from deepcorrect.models.libraries import library_model, library_preprocessing
 from deepcorrect.models.preprocessing import Preprocessing
+from deepcorrect.models.states import load_weights
 from deepcorrect.plugins import load_file
+from deepcorrect.seeding import own_random_state
 from deepcorrect.shipped import shipped_model, shipped_names
 
 ARCHITECTURES = ("allcnn", "alexnet", "smallcnn")
@@ -35,32 +33,37 @@ def load_model(
             (``file.pt2``), or an architecture (``allcnn``, ``alexnet``, ``smallcnn``), which starts from random weights.
         classes: outputs of an architecture; its own default when None.
         channels: image channels, where the architecture leaves the choice.
-        weights: a file of the network's state dict, of safetensors or of ``torch.save``, loaded last.
-        seed: of random weights.
+        weights: a file of the network's state dict, of safetensors or of ``torch.save``, loaded last; a checkpoint that holds
+            one, and a prefix that a wrapper gave its names, will do (see ``deepcorrect.models.states``).
+        seed: of random weights; the global random state is left as it was.
 
     Raises:
         DeepcorrectError: unknown spec, a factory that fails, or weights that do not fit.
     """
-    torch.manual_seed(seed)
+    with own_random_state(seed):
+        model, own_weights = _model(spec, classes, channels)
+    weights = weights or own_weights
+    if weights is not None:
+        load_weights(model, weights)
+    return model.eval()
+
+
+def _model(spec: str, classes: int | None, channels: int) -> tuple[nn.Module, Path | None]:
+    """A network, and the file of its weights if it does not have them yet."""
     shipped = shipped_model(spec)
     if shipped is not None:
-        model = load_model(shipped.architecture, classes=shipped.classes)
-        weights = weights or shipped.path
-    elif Path(spec).is_dir():
+        return _architecture(shipped.architecture, shipped.classes, 3), shipped.path
+    if Path(spec).is_dir():
         config = _run_config(Path(spec))
         model = load_model(config["model"], classes=config["classes"], channels=config["image_shape"][0])
         if "head" in config:
             replace_head(model, config["head"], config["classes"])
-        weights = weights or Path(spec) / "model.safetensors"
-    elif spec in ARCHITECTURES:
-        model = _architecture(spec, classes, channels)
-    elif spec.endswith(".pt2"):
-        model = load_exported(Path(spec))
-    else:
-        model = library_model(spec) or _from_factory(spec)
-    if weights is not None:
-        _load_weights(model, weights)
-    return model.eval()
+        return model, Path(spec) / "model.safetensors"
+    if spec in ARCHITECTURES:
+        return _architecture(spec, classes, channels), None
+    if spec.endswith(".pt2"):
+        return load_exported(Path(spec)), None
+    return library_model(spec) or _from_factory(spec), None
 
 
 def find_preprocessing(spec: str) -> Preprocessing | None:
@@ -127,29 +130,3 @@ def _run_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         pass
     raise DeepcorrectError(f"{folder}: not a finished run of train-baseline or train-head (config.json and model.safetensors)")
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise DeepcorrectError(f"--weights {path}: no such file")
-    try:
-        model.load_state_dict(_read_state(path))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise DeepcorrectError(f"--weights {path}: these weights are of another network: {reason}") from None
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_tensors(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, UnpicklingError) as error:
-        kind = "safetensors file" if path.suffix == ".safetensors" else "state dict of tensors alone, saved by torch.save"
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeepcorrectError(f"--weights {path}: not a sound {kind} ({reason})") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DeepcorrectError(f"--weights {path}: not a state dict; save the network's with torch.save(net.state_dict(), ...)")
-    return state

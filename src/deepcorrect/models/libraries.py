@@ -9,18 +9,40 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
 from deepcorrect.datasets.decoding import CentreCrop, Interpolation, Resize
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.errors import DeepcorrectError, first_line
+from deepcorrect.models.agreement import Transform, agrees
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
 INTERPOLATIONS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """By Pillow's numbers, as Hugging Face has them."""
+UNDERSTOOD = {
+    "image_processor_type", "do_resize", "size", "resample", "crop_pct", "do_center_crop", "crop_size", "do_rescale",
+    "rescale_factor", "do_normalize", "image_mean", "image_std", "include_top", "do_convert_rgb", "data_format",
+}  # fmt: skip
+"""Settings of an image processor of Hugging Face; whether they are understood rightly is tried on images."""
+
+
+class Expected(NamedTuple):
+    """What a network expects of its images.
+
+    Attributes:
+        preprocessing: as it is understood here.
+        transform: what the library does with an image.
+        name: of the transform, with what of it is not understood, for messages.
+    """
+
+    preprocessing: Preprocessing
+    transform: Transform
+    name: str
 
 
 @dataclass(frozen=True)
@@ -28,11 +50,11 @@ class Library:
     """Where pretrained networks come from; both are called with the whole spec, for messages, and the network's name in it.
 
     Attributes:
-        preprocessing: what a network expects, without loading it.
+        expected: what a network expects, without loading it.
         network: the network with its weights.
     """
 
-    preprocessing: Callable[[str, str], Preprocessing]
+    expected: Callable[[str, str], Expected]
     network: Callable[[str, str], nn.Module]
 
 
@@ -43,7 +65,13 @@ def library_preprocessing(spec: str) -> Preprocessing | None:
         DeepcorrectError: the library is not there, knows no such network, or asks for what cannot be done here.
     """
     name, _, network = spec.partition(":")
-    return LIBRARIES[name].preprocessing(spec, network) if name in LIBRARIES else None
+    if name not in LIBRARIES:
+        return None
+    expected = LIBRARIES[name].expected(spec, network)
+    with _asking(spec):
+        if not agrees(expected.preprocessing, expected.transform):
+            raise _otherwise(spec, expected.name)
+    return expected.preprocessing
 
 
 def library_model(spec: str) -> nn.Module | None:
@@ -59,6 +87,13 @@ def library_model(spec: str) -> nn.Module | None:
     return Prepared(LIBRARIES[name].network(spec, network), preprocessing)
 
 
+def _otherwise(spec: str, name: str) -> DeepcorrectError:
+    return DeepcorrectError(
+        f"{spec}: its {name} prepares images otherwise than by resizing, cropping the centre and normalising, which is all "
+        "that is supported"
+    )
+
+
 @contextmanager
 def _asking(spec: str) -> Iterator[None]:
     """Whatever a library raises becomes one line."""
@@ -67,7 +102,7 @@ def _asking(spec: str) -> Iterator[None]:
     except DeepcorrectError:
         raise
     except Exception as error:  # libraries and their downloads fail in many ways, each with an error of its own
-        reason = next(iter(str(error).splitlines()), "")
+        reason = first_line(error)
         raise DeepcorrectError(f"{spec}: {type(error).__name__}: {reason}") from error
 
 
@@ -79,7 +114,7 @@ def _import(spec: str, module: str, package: str) -> ModuleType:
             raise DeepcorrectError(f"{spec}: {package} does not import: {error}; pip install {error.name}") from error
         raise DeepcorrectError(f"{spec}: {package} is not installed; pip install {package}") from None
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise DeepcorrectError(
             f"{spec}: {package} does not import beside this torch: {reason}; install both from one index (https://pytorch.org)"
         ) from error
@@ -91,14 +126,17 @@ def _torchvision_weights(spec: str, name: str) -> Any:
         return models.get_model_weights(name).DEFAULT
 
 
-def _torchvision_preprocessing(spec: str, name: str) -> Preprocessing:
+def _torchvision_expected(spec: str, name: str) -> Expected:
     weights = _torchvision_weights(spec, name)
     with _asking(spec):
         given = weights.transforms()
+        kind = type(given).__name__
+        if kind != "ImageClassification":
+            raise DeepcorrectError(f"{spec}: not a classifier of images; its weights are for {kind}")
         (size,), (side,) = given.resize_size, given.crop_size
         crop = CentreCrop(side, nearest=True)
         resize = Resize(size, interpolation=cast(Interpolation, given.interpolation.value), crop=crop)
-        return Preprocessing(resize, crop, tuple(given.mean), tuple(given.std))
+        return Expected(Preprocessing(resize, crop, tuple(given.mean), tuple(given.std)), given, kind)
 
 
 def _torchvision_network(spec: str, name: str) -> nn.Module:
@@ -108,7 +146,7 @@ def _torchvision_network(spec: str, name: str) -> nn.Module:
         return cast(nn.Module, models.get_model(name, weights=weights))
 
 
-def _timm_preprocessing(spec: str, name: str) -> Preprocessing:
+def _timm_expected(spec: str, name: str) -> Expected:
     timm = _import(spec, "timm", "timm")
     with _asking(spec):
         config = timm.get_pretrained_cfg(name)
@@ -125,7 +163,8 @@ def _timm_preprocessing(spec: str, name: str) -> Preprocessing:
             raise DeepcorrectError(f"{spec}: its crop_pct, {given['crop_pct']:g}, pads images, which is not supported")
         crop = CentreCrop(height, nearest=True)
         resize = Resize(math.floor(height / given["crop_pct"]), squash, cast(Interpolation, given["interpolation"]), crop)
-        return Preprocessing(resize, crop, tuple(given["mean"]), tuple(given["std"]))
+        transform = timm.data.create_transform(**given, is_training=False)
+        return Expected(Preprocessing(resize, crop, tuple(given["mean"]), tuple(given["std"])), transform, "transform")
 
 
 def _timm_network(spec: str, name: str) -> nn.Module:
@@ -134,24 +173,38 @@ def _timm_network(spec: str, name: str) -> nn.Module:
         return cast(nn.Module, timm.create_model(name, pretrained=True))
 
 
-def _huggingface_preprocessing(spec: str, name: str) -> Preprocessing:
+def _huggingface_expected(spec: str, name: str) -> Expected:
     transformers = _import(spec, "transformers", "transformers")
     with _asking(spec):
-        given = transformers.AutoImageProcessor.from_pretrained(name).to_dict()
-        return _from_processor(spec, given)
+        processor = transformers.AutoImageProcessor.from_pretrained(name, backend="pil")
+        given = processor.to_dict()
+        unknown = ", ".join(field for field, value in given.items() if value and field not in UNDERSTOOD)
+        described = f"{type(processor).__name__} ({unknown})" if unknown else type(processor).__name__
+        transform = partial(_huggingface_transform, processor)
+        try:
+            return Expected(_from_processor(spec, given), transform, described)
+        except KeyError:  # one that does something else altogether has no such settings
+            raise _otherwise(spec, described) from None
+
+
+def _huggingface_transform(processor: Callable[..., Mapping[str, Tensor]], image: Image.Image) -> Tensor:
+    return processor(image, return_tensors="pt")["pixel_values"][0]
 
 
 def _from_processor(spec: str, given: Mapping[str, Any]) -> Preprocessing:
-    """From the settings of a Hugging Face image processor."""
+    """From the settings of a Hugging Face image processor, as far as they are understood."""
     if given.get("do_rescale", True) and not math.isclose(given.get("rescale_factor", 1 / 255), 1 / 255, rel_tol=1e-3):
         raise DeepcorrectError(f"{spec}: its rescale_factor {given['rescale_factor']:g} is not supported, only 1/255")
-    interpolation = INTERPOLATIONS.get(int(given.get("resample") or 2), "bilinear")
+    number = given.get("resample")
+    interpolation = INTERPOLATIONS.get(2 if number is None else int(number), "bilinear")
     size, crop, resize = given.get("size") or {}, None, None
     if given.get("do_resize"):
         edge = size.get("shortest_edge")
-        if edge is None and size.get("height") != size.get("width"):
+        if edge is None and (size.get("height") is None or size["height"] != size.get("width")):
             raise DeepcorrectError(f"{spec}: it expects {size}; only square images are supported")
-        if edge is not None and given.get("crop_pct") and edge < 384:
+        if edge is not None and str(given.get("image_processor_type")).startswith("Levit"):
+            resize = Resize(int(256 / 224 * edge), interpolation=interpolation)
+        elif edge is not None and given.get("crop_pct") and edge < 384:
             crop = CentreCrop(edge)
             resize = Resize(int(edge / given["crop_pct"]), interpolation=interpolation, crop=crop)
         else:
@@ -161,7 +214,10 @@ def _from_processor(spec: str, given: Mapping[str, Any]) -> Preprocessing:
         resize = replace(resize, crop=crop) if resize else None
     if not given.get("do_normalize", True):
         return Preprocessing(resize, crop)
-    return Preprocessing(resize, crop, tuple(given["image_mean"]), tuple(given["image_std"]))
+    mean, std = tuple(given["image_mean"]), tuple(given["image_std"])
+    if given.get("include_top"):  # EfficientNet's divides by the standard deviation twice
+        std = tuple(spread**2 for spread in std)
+    return Preprocessing(resize, crop, mean, std)
 
 
 def _huggingface_network(spec: str, name: str) -> nn.Module:
@@ -171,7 +227,7 @@ def _huggingface_network(spec: str, name: str) -> nn.Module:
 
 
 LIBRARIES = {
-    "torchvision": Library(_torchvision_preprocessing, _torchvision_network),
-    "timm": Library(_timm_preprocessing, _timm_network),
-    "hf": Library(_huggingface_preprocessing, _huggingface_network),
+    "torchvision": Library(_torchvision_expected, _torchvision_network),
+    "timm": Library(_timm_expected, _timm_network),
+    "hf": Library(_huggingface_expected, _huggingface_network),
 }

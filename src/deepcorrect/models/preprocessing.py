@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from deepcorrect.datasets.decoding import CentreCrop, Resize
+from deepcorrect.models.admission import logits_of
 from deepcorrect.models.blocks import Normalize
 
 
@@ -56,6 +57,4 @@ class Prepared(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        answer = self.network(self.prepare(images))
-        logits: Tensor = getattr(answer, "logits", answer)
-        return logits
+        return logits_of(self.network(self.prepare(images)))

@@ -12,7 +12,7 @@ from deepcorrect.plots.levels import plot_accuracy, plot_levels, plot_ranked_and
 from deepcorrect.plots.pareto import pareto_front, plot_pareto
 from deepcorrect.plots.priority import plot_priority, plot_priority_map
 from deepcorrect.plots.samples import plot_samples, samples_size
-from deepcorrect.plots.style import COLOURS, DIVERGING, MARKERS, style
+from deepcorrect.plots.style import COLOURS, DIVERGING, MARKERS, drawable, legend_name, style
 from deepcorrect.plots.training import plot_training
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "MARKERS",
     "architecture_size",
     "class_separation",
+    "drawable",
     "embed",
+    "legend_name",
     "pareto_front",
     "plot_accuracy",
     "plot_architecture",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from deepcorrect.architecture import Architecture, LayerDescription, UnitDescription
-from deepcorrect.plots.style import COLOURS
+from deepcorrect.plots.style import COLOURS, drawable
 
 # Lengths are inches at the natural size.
 _IN_A_ROW = 8
@@ -64,7 +64,7 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
             x = 0.2 + place * _COLUMN
             _arrow(axes, x - (_COLUMN - _BOX if place else 0.2), x, y)
             _box(axes, x, y - _TALL / 2, _TALL, [_described(layer)], _RETRAINED if layer.retrained else _FROZEN, font)
-            below = "\n".join([*_wrapped(layer.name.removeprefix(shared)), "x".join(map(str, layer.output[1:]))])
+            below = "\n".join([*map(drawable, _wrapped(layer.name.removeprefix(shared))), "x".join(map(str, layer.output[1:]))])
             axes.text(x + _BOX / 2, y - _TALL / 2 - 0.03, below, ha="center", va="top", fontsize=0.85 * font, color="#404040")
             if layer.unit is not None:
                 _branch(axes, x, y, layer.unit, layer.output[0], font)

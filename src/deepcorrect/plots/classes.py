@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
 from deepcorrect.classes import class_counts, class_differences
-from deepcorrect.plots.style import DIVERGING, shortened
+from deepcorrect.plots.style import DIVERGING, drawable, shortened
 
 _NAMED = 16
 
@@ -39,16 +39,17 @@ def plot_class_differences(
     grid = np.ma.array(np.zeros((math.ceil(len(order) / columns), columns)), mask=True)
     grid.flat[: len(order)] = [differences[place] for place in order]
     limit = max(map(abs, differences.values())) or 1
+    one, other = map(drawable, names)
     squares = axes.pcolormesh(grid, cmap=DIVERGING, norm=CenteredNorm(0, limit), edgecolors="white", linewidth=0.5)
     axes.set_aspect("equal")
     axes.invert_yaxis()
     axes.spines[:].set_visible(False)
     colours = axes.figure.colorbar(squares, ax=axes, shrink=0.8)
-    colours.set_label(f"accuracy of {names[0]} less that of {names[1]}")
+    colours.set_label(f"accuracy of {one} less that of {other}")
     axes.set_xticks([])
     axes.set_yticks([])
     won, lost, equal = class_counts(first, second)
-    axes.set_title(f"{names[0]} better in {won:,} classes,\n{names[1]} in {lost:,}, equal in {equal:,}", fontsize="medium")
+    axes.set_title(f"{one} better in {won:,} classes,\n{other} in {lost:,}, equal in {equal:,}", fontsize="medium")
     if classes is None:
         return axes
     texts = [f"{shortened(classes[place])}\n{differences[place]:+.3f}" for place in order]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from deepcorrect.penultimate import Penultimate
-from deepcorrect.plots.style import COLOURS, legend_beside, style
+from deepcorrect.plots.style import COLOURS, legend_beside, legend_name, style
 
 NEIGHBOURS = 5
 _COMPONENTS = 50
@@ -78,7 +78,7 @@ def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Se
     for place, label in enumerate(np.unique(labels)):
         x, y = points[labels == label].T
         fill = "full" if place < len(COLOURS) else "none"
-        axes.plot(x, y, linestyle="none", markersize=4, fillstyle=fill, label=classes[label], **style(place))
+        axes.plot(x, y, linestyle="none", markersize=4, fillstyle=fill, label=legend_name(classes[label], 40), **style(place))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("t-SNE 1")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from deepcorrect.plots.style import finish, style
+from deepcorrect.plots.style import drawable, finish, legend_name, style
 from deepcorrect.results import Record
 
 _FOLDER = re.compile(r" \([^()]*\)$")
@@ -73,11 +73,11 @@ def _line(
 ) -> None:
     shown = style(place)
     fill = "white" if dashed else shown["color"]
-    axes.plot(levels, values, "--" if dashed else "-", label=label, markerfacecolor=fill, **shown)
+    axes.plot(levels, values, "--" if dashed else "-", label=legend_name(label), markerfacecolor=fill, **shown)
 
 
 def _finish(axes: Axes, distortion: str) -> Axes:
-    axes.set_xlabel(f"severity of {distortion} (0 = clean)")
+    axes.set_xlabel(f"severity of {drawable(distortion)} (0 = clean)")
     axes.set_ylabel("top-1 accuracy")
     axes.set_ylim(0, 1.02)
     return finish(axes)

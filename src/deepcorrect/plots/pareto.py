@@ -8,7 +8,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from deepcorrect.plots.style import legend_beside, style
+from deepcorrect.plots.style import legend_beside, legend_name, style
 from deepcorrect.results import Record
 
 Cost = Literal["trainable_parameters", "multiply_accumulates"]
@@ -47,7 +47,7 @@ def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
     for place, record in enumerate(records):
         shown, x, y = style(place), getattr(record, cost), record.mean_top1
         label, fill = (record.name, shown["color"]) if record in counted else (f"{record.name} (all it has)", "white")
-        axes.plot(x, y, linestyle="none", markersize=8, label=label, markerfacecolor=fill, **shown)
+        axes.plot(x, y, linestyle="none", markersize=8, label=legend_name(label), markerfacecolor=fill, **shown)
     costs = [getattr(record, cost) for record in records]
     if max(costs) > 10 * max(1, min(costs)):
         axes.set_xscale("log")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 
-from deepcorrect.plots.style import COLOURS, DIVERGING, finish
+from deepcorrect.plots.style import COLOURS, DIVERGING, drawable, finish, legend_name
 from deepcorrect.ranking import Ranking
 
 
@@ -18,7 +18,7 @@ def plot_priority(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[in
         values, picked = _in_order(ranking, layer, chosen)
         share = (np.arange(len(values)) + 0.5) / len(values)
         colour = COLOURS[1:][place % (len(COLOURS) - 1)]
-        axes.plot(share, values, color=colour, label=layer)
+        axes.plot(share, values, color=colour, label=legend_name(layer, 40))
         axes.plot(share[picked], values[picked], ".", color=colour)
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set_xlabel("share of the layer's filters, most susceptible first (dots: corrected)")
@@ -44,7 +44,7 @@ def plot_priority_map(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequenc
         mesh = axes.pcolormesh(edges, [row - 0.45, row + 0.45], values[None], norm=norm, cmap=DIVERGING, rasterized=True)
         cuts = edges[1:][np.append(picked[1:] != picked[:-1], picked[-1])]
         axes.vlines(cuts, row - 0.48, row + 0.48, color="black", linewidth=2)
-        names.append(f"{layer}: {picked.sum()} of {len(picked)}")
+        names.append(f"{drawable(layer, 40)}: {picked.sum()} of {len(picked)}")
     axes.set_yticks(range(len(names)), names, fontsize="small" if len(names) <= 20 else "x-small")
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(-0.005, 1.005)

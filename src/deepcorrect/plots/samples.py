@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepcorrect.plots.style import RIGHT, WRONG, shortened
+from deepcorrect.plots.style import RIGHT, WRONG, drawable, shortened
 
 _CELL = (1.0, 1.3)
 
@@ -48,9 +48,9 @@ def plot_samples(axes: Axes, samples: Mapping[str, Any], network: str) -> Axes:
     axes.set_xticks(
         [width * (place + 0.5) for place in range(len(levels))], [f"{level:g}" if level else "clean" for level in levels]
     )
-    axes.set_yticks([height * row + width / 2 for row in range(len(labels))], labels)
+    axes.set_yticks([height * row + width / 2 for row in range(len(labels))], [shortened(label, 24) for label in labels])
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel(f"severity; answers of {network}")
+    axes.set_xlabel(f"severity; answers of {drawable(network)}")
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     return axes

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypedDict
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from deepcorrect.names import readable
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP*"
@@ -17,6 +21,7 @@ DIVERGING = LinearSegmentedColormap.from_list("vermilion-blue", ["#7A3000", "#D5
 
 
 _INSIDE = 7
+_DOLLAR = re.compile(r"(?<!\\)\$")
 
 
 class Style(TypedDict):
@@ -47,6 +52,31 @@ def legend_beside(axes: Axes) -> Axes:
     return axes
 
 
+def drawable(name: str, longest: int = 60) -> str:
+    """A name of the user's as matplotlib is to draw it: on one line, its middle left out if it is longer, no mathematics.
+
+    Letters that the font lacks are drawn as replacement characters. What is drawable already stays as it is.
+    """
+    text = readable(name)
+    if len(text) > longest:
+        text = f"{text[: longest - longest // 3 - 1]}…{text[len(text) - longest // 3 :]}"
+    return _plain(text)
+
+
 def shortened(text: str, longest: int = 14) -> str:
-    """A name, its end left out if it is longer."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """As ``drawable``, but the end is left out of a longer name."""
+    text = readable(text)
+    return _plain(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def legend_name(name: str, longest: int = 60) -> str:
+    """As ``drawable``, for a legend: these leave out what begins with an underscore, so a space is put before it."""
+    text = drawable(name, longest)
+    return f" {text}" if text.startswith("_") else text
+
+
+def _plain(text: str) -> str:
+    """Letters that the font has, and dollar signs instead of mathematics."""
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in FontProperties().get_family()]
+    known = "".join(letter if any(font.get_char_index(ord(letter)) for font in fonts) else "\ufffd" for letter in text)
+    return _DOLLAR.sub(r"\\$", known)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from deepcorrect.plots.style import finish, style
+from deepcorrect.plots.style import finish, legend_name, style
 
 
 def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Axes:
@@ -18,7 +18,7 @@ def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]])
     """
     for place, (name, points) in enumerate(curves.items(), start=1):
         steps, accuracies = zip(*points, strict=True)
-        axes.plot(steps, accuracies, label=name, markevery=max(1, len(points) // 20), **style(place))
+        axes.plot(steps, accuracies, label=legend_name(name), markevery=max(1, len(points) // 20), **style(place))
     axes.set_xlabel("iterations")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from deepcorrect.comparison import Comparison, compare_records
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import write_text
+from deepcorrect.names import encodable
 from deepcorrect.report.accuracy_figures import draw_accuracy_figures
 from deepcorrect.report.drawing import Sheet
 from deepcorrect.report.filter_figures import draw_filter_figures
@@ -22,7 +23,8 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
     """Write ``output`` (HTML) and, in ``figures`` beside it, its figures as PNG and SVG.
 
     Args:
-        folders: finished runs; their records are shown together, distortion by distortion.
+        folders: finished runs; their records are shown together, distortion by distortion. A figure that cannot be drawn is
+            named in the page with its reason.
 
     Raises:
         DeepcorrectError: a folder holds no finished run, or the page cannot be written.
@@ -33,15 +35,16 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
     environment = Environment(loader=PackageLoader("deepcorrect", "templates"), autoescape=True)
     comparisons = {(found.distortion, found.levels): found for found in compare_records(folders)}
     figures = output.parent / "figures"
-    shown = [_show(section, figures, comparisons.get((section.distortion, section.levels))) for section in sections]
-    write_text(output, environment.get_template("report.html.j2").render(sections=shown, runs=runs))
+    taken: set[Path] = set()
+    shown = [_show(section, Sheet(figures, section.tag, taken=taken), comparisons) for section in sections]
+    write_text(output, encodable(environment.get_template("report.html.j2").render(sections=shown, runs=runs)))
     return output
 
 
-def _show(section: Section, figures: Path, comparison: Comparison | None) -> dict[str, Any]:
-    sheet = Sheet(figures, section.tag)
+def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[float, ...]], Comparison]) -> dict[str, Any]:
     for draw in (draw_accuracy_figures, draw_filter_figures, draw_network_figures):
-        draw(section, sheet)
+        with sheet.attempt("Other figures", "Some figures"):
+            draw(section, sheet)
     records = section.records
     return {
         "id": section.tag,
@@ -53,7 +56,7 @@ def _show(section: Section, figures: Path, comparison: Comparison | None) -> dic
         "best": [max(record.top1[place] for record in records) for place in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
         "commands": {record.name: section.commands_of(record) for record in records},
-        "comparison": comparison,
+        "comparison": comparisons.get((section.distortion, section.levels)),
         "samples": _merge_samples(section.trained),
         "groups": sheet.groups,
     }

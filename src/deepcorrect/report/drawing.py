@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,11 +17,16 @@ from matplotlib.figure import Figure
 from deepcorrect.files import written_aside
 
 DPI = 110
+_LONGEST = 150
+"""Of a file's name; disks take 255 bytes."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: its caption, what it says to those who do not see it, where its numbers come from."""
+    """A figure: its caption, what it says to those who do not see it, where its numbers come from.
+
+    One that could not be drawn has no picture, and the reason for a note.
+    """
 
     title: str
     alternative: str
@@ -32,11 +38,16 @@ class Drawing:
 
 @dataclass
 class Sheet:
-    """Collects drawings under some headings; files go into ``folder``, ``tag`` at the end of their names."""
+    """Collects drawings under some headings; files go into ``folder``, ``tag`` at the end of their names, none over another.
+
+    Attributes:
+        taken: files of this page so far, without their suffix.
+    """
 
     folder: Path
     tag: str
     groups: dict[str, list[Drawing]] = field(default_factory=dict)
+    taken: set[Path] = field(default_factory=set)
 
     def draw(
         self,
@@ -60,16 +71,45 @@ class Sheet:
             grid: rows and columns of axes; those of a row have the same ranges if ``shared``.
             size: width and height in inches; from 8 on it takes the whole width of the page.
         """
+        with self.attempt(heading, title):
+            path = self._path(name)
+            self._save(path, plot, grid, shared, size)
+            png = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
+            drawing = Drawing(title, alternative, png, note, list(dict.fromkeys(commands)), wide=size[0] >= 8)
+            self.groups.setdefault(heading, []).append(drawing)
+
+    @contextmanager
+    def attempt(self, heading: str, title: str) -> Iterator[None]:
+        """Have what fails inside stand in the page as a missing figure with its reason: the page is not lost for it."""
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.groups.setdefault(heading, []).append(Drawing(title, "", "", f"not drawn: {reason}", [], wide=False))
+
+    def _path(self, name: str) -> Path:
+        """Without a suffix: of letters and digits that any disk takes, and of no figure before."""
+        plain = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in f"{name}-{self.tag}")
+        path = self.folder / plain[:_LONGEST]
+        while path in self.taken:
+            path = path.with_name(f"{path.name}-{len(self.taken)}")
+        self.taken.add(path)
+        return path
+
+    def _save(
+        self,
+        path: Path,
+        plot: Callable[[Sequence[Axes]], object],
+        grid: tuple[int, int],
+        shared: bool,
+        size: tuple[float, float],
+    ) -> None:
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         sharing: Literal["row", "none"] = "row" if shared else "none"
         plot(np.atleast_1d(figure.subplots(*grid, sharex=sharing, sharey=sharing)).flatten().tolist())
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{name}-{self.tag}"
         for suffix in ("png", "svg"):
             with written_aside(path.with_name(f"{path.name}.{suffix}")) as partial:
                 figure.savefig(partial, format=suffix, dpi=DPI)
             figure.set_layout_engine("none")  # as it was laid out for the first
-        png = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
-        drawing = Drawing(title, alternative, png, note, list(dict.fromkeys(commands)), wide=size[0] >= 8)
-        self.groups.setdefault(heading, []).append(drawing)

@@ -24,7 +24,8 @@ def draw_network_figures(section: Section, sheet: Sheet) -> None:
     """Those that the section's runs have the numbers for."""
     _architectures(section, sheet)
     for number, (found, runs) in enumerate(_asked_together(section)):
-        _embedding(f"embedding-{number}", found, runs, section.distortion, sheet)
+        with sheet.attempt(INSIDE, "Penultimate features of test images by class"):
+            _embedding(f"embedding-{number}", found, runs, section.distortion, sheet)
     _classes(section, sheet)
     _samples(section, sheet)
 
@@ -75,7 +76,8 @@ def _embedding(name: str, found: Penultimate, runs: Sequence[SavedRun], distorti
                 panel = next(panels)
                 rightmost = level == levels[-1]
                 plots.plot_embedding(panel, places, found.labels.numpy(), runs[0].classes, legend=rightmost)
-                panel.set_title(f"{network}, {f'{distortion} {level:g}' if level else 'clean'}", fontsize="small")
+                seen = f"{plots.drawable(distortion, 24)} {level:g}" if level else "clean"
+                panel.set_title(f"{plots.drawable(network, 32)}, {seen}", fontsize="small")
 
     sheet.draw(
         INSIDE, name, "Penultimate features of test images by class (t-SNE), from clean to severe",
@@ -116,16 +118,12 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
     ours, theirs = class_means(first), class_means(second)
     won, lost, equal = class_counts(ours, theirs)
     sheet.draw(
-        INSIDE, f"classes-{_slug(first.name)}-{_slug(second.name)}",
+        INSIDE, f"classes-{first.name}-{second.name}",
         f"Accuracy of {first.name} less that of {second.name}, class by class, mean over levels",
         f"{first.name} is better in {won} classes, worse in {lost}, equal in {equal}",
         lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
         commands=section.commands_of(first, second), size=(5, 4.4),
     )  # fmt: skip
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter == "-" else "-" for letter in name)
 
 
 def _samples(section: Section, sheet: Sheet) -> None:
@@ -140,7 +138,7 @@ def _samples(section: Section, sheet: Sheet) -> None:
 def _answers(run: SavedRun, samples: dict[str, Any], network: str, distortion: str, sheet: Sheet) -> None:
     right = [sum(answer["right"] for answer in level) for level in samples["answers"][network]]
     sheet.draw(
-        INSIDE, f"samples-{_slug(network)}-{run.folder.name}", f"What {network} says as {distortion} grows",
+        INSIDE, f"samples-{network}-{run.folder.name}", f"What {network} says as {distortion} grows",
         f"Right of {len(samples['labels'])}: {', '.join(map(str, right))}",
         lambda axes: plots.plot_samples(axes[0], samples, network),
         commands=[run.command_line], size=plots.samples_size(samples),

@@ -1,0 +1,142 @@
+"""Which files under a folder are pictures: those that Pillow reads, in an order that no file system decides."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.names import readable
+
+STILL = frozenset((
+    "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO",
+    "PCX", "PNG", "PPM", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP",
+))  # fmt: skip
+"""Formats of photographs and scans, by Pillow's names: no documents, films or icons. Some need a plugin of Pillow."""
+SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in STILL)
+"""Of the pictures that are read, in lower case."""
+
+SYSTEM = frozenset((
+    "__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found", "system volume information",
+))  # fmt: skip
+"""Folders of operating systems, storage and Python, in lower case."""
+BESIDE = frozenset((".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
+"""Suffixes of what describes pictures, which nobody takes for one."""
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is hidden or a system's own, by its name alone: previews, copies, what was thrown away."""
+    return _is_hidden(path.name)
+
+
+@dataclass
+class PassedOver:
+    """What a folder has that is not read.
+
+    Attributes:
+        suffixes: how many files of each suffix are no pictures that can be read here.
+        hidden: pictures that are hidden, or in hidden folders.
+        again: links to folders that are read already.
+    """
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    again: int = 0
+
+    def add(self, other: PassedOver) -> None:
+        """What another folder has too."""
+        self.suffixes += other.suffixes
+        self.hidden += other.hidden
+        self.again += other.again
+
+    def files(self, most: int = 6) -> str:
+        """How many of which suffix, the most frequent ones: ``6 .heic, 1 .mov``."""
+        counts = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))
+        shown = [f"{count} {readable(suffix) if suffix else 'without a suffix'}" for suffix, count in counts[:most]]
+        rest = sum(count for _, count in counts[most:])
+        return ", ".join([*shown, f"{rest} of other suffixes"] if rest else shown)
+
+    def lines(self) -> Iterator[str]:
+        """What a user should know, if anything."""
+        if self.suffixes:
+            yield f"passed over, as no pictures that Pillow reads here: {self.files()}"
+        if self.hidden:
+            yield f"passed over: {self.hidden} hidden picture(s), such as those in .ipynb_checkpoints"
+        if self.again:
+            yield f"passed over: {self.again} link(s) to folders that are read already"
+
+
+def list_pictures(folder: Path, unreadable: Callable[[str], None] | None = None) -> tuple[list[bytes], PassedOver]:
+    """The names of all pictures in a folder and its sub-folders, linked ones too, and what else was there.
+
+    They are in the order of sorted paths. Whatever is hidden is left out; a folder to which several links lead is read once. A
+    folder that is not there has none.
+
+    Args:
+        unreadable: is told of each sub-folder that cannot be listed; without it they are refused.
+
+    Raises:
+        DeepcorrectError: a folder cannot be listed.
+    """
+    passed, seen = PassedOver(), set[tuple[int, int]]()
+
+    def walk(place: str) -> Iterator[bytes]:
+        try:
+            status = os.stat(place)
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = f"{readable(place)}: this folder cannot be listed ({error.strerror})"
+            if unreadable is None:
+                raise DeepcorrectError(f"{reason}; let it be read, or go on without it with --skip-bad") from None
+            return unreadable(f"skipped: {reason}")
+        if (status.st_dev, status.st_ino) in seen:
+            passed.again += 1
+            return None
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if _is_folder(entry):
+                if _is_hidden(entry.name):
+                    passed.hidden += _count(entry.path)
+                else:
+                    yield from walk(entry.path)
+            elif suffix in SUFFIXES and _is_hidden(entry.name):
+                passed.hidden += 1
+            elif suffix in SUFFIXES and _is_file(entry):
+                yield os.fsencode(entry.path)
+            elif suffix not in BESIDE and not _is_hidden(entry.name):
+                passed.suffixes[suffix] += 1
+        return None
+
+    return list(walk(os.fspath(folder))), passed
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link that leads nowhere, which is named when it is to be opened; to open a pipe would never end."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
+
+
+def _count(hidden: str) -> int:
+    return sum(os.path.splitext(name)[1].lower() in SUFFIXES for _, _, names in os.walk(hidden) for name in names)

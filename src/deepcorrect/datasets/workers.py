@@ -1,0 +1,84 @@
+"""Processes that decode ahead of the reader, and the one line that tells of their end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from deepcorrect.errors import DeepcorrectError
+
+
+def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead: int) -> Iterator[Any]:
+    """``source.__getitems__(group)`` of each group in their order, by processes that are ``ahead`` groups before the reader.
+
+    The global random state is left alone.
+
+    Raises:
+        DeepcorrectError: a process cannot be started, or was ended.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        source,
+        batch_sampler=groups,
+        num_workers=workers,
+        collate_fn=_as_they_are,
+        prefetch_factor=max(2, 1 + ahead // workers),
+        worker_init_fn=_begin,
+        generator=torch.Generator(),  # else the seeds of the workers are drawn from the global one
+    )
+    try:
+        multiprocessing.Lock()  # where there is no place for one, a loader that is half made would complain of itself
+        found = iter(loader)
+        with _told_of_dead_workers():
+            yield from found
+    except (RuntimeError, OSError, EOFError, MemoryError) as error:
+        raise _failed(error) from error
+
+
+def _begin(worker: int) -> None:
+    """A worker leaves Ctrl-C to the reader, which ends it, and says nothing in its terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _told_of_dead_workers() -> Iterator[None]:
+    """Torch raises for a worker that dies wherever the reader is, by a handler of signals: meanwhile it does so in one line."""
+    child: int | None = getattr(signal, "SIGCHLD", None)
+    handler = None if child is None else signal.getsignal(child)
+    if child is None or not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def told(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except RuntimeError as error:
+            raise _failed(error) from error
+
+    signal.signal(child, told)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # what is thrown away in another thread cannot set it
+            signal.signal(child, handler)
+
+
+def _failed(error: Exception) -> DeepcorrectError:
+    reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
+    return DeepcorrectError(
+        f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer with --workers, or "
+        "--workers 0 for none"
+    )
+
+
+def _as_they_are(decoded: Any) -> Any:
+    return decoded

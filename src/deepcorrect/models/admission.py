@@ -1,0 +1,162 @@
+"""What a network must be to be worked on: a module whose layers can be reached, which answers images with logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from deepcorrect.errors import DeepcorrectError, first_line
+from deepcorrect.inspection import is_compiled
+from deepcorrect.runtime import laid_out, lay_out, layout_of
+
+SIZES = (28, 32, 64, 96, 128, 224, 227, 256, 299, 384)
+"""Pixels a side that a network is tried with where it does not take its images."""
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """The network itself, without ``torch.compile`` around it.
+
+    Raises:
+        DeepcorrectError: its layers cannot be reached, or it has no weights yet.
+    """
+    while isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+        model = inner
+    if not isinstance(model, nn.Module):
+        raise DeepcorrectError(f"the network must be a torch.nn.Module, not {type(model).__name__}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise DeepcorrectError(
+            "the network is a TorchScript module, inside which no layer can be reached; give the module that it was made "
+            "from, or save it by torch.export and give the .pt2 file"
+        )
+    for name, module in model.named_modules():
+        if is_compiled(module):
+            raise DeepcorrectError(
+                f"{name or 'the network'} is compiled by torch.compile, inside which no layer can be reached; give the network "
+                "before it is compiled"
+            )
+    for name, tensor in _tensors(model):
+        if tensor.is_meta:
+            raise DeepcorrectError(f"{name} is on the meta device, without any numbers; load the network's weights first")
+    return model
+
+
+@torch.no_grad()
+def ask(model: nn.Module, images: Tensor, data: str) -> Tensor:
+    """The logits of a network in eval mode for some images, (B, classes).
+
+    Args:
+        images: (B, C, H, W) in [0, 1], on the network's device.
+        data: the name of what they are from.
+
+    Raises:
+        DeepcorrectError: it fails on them, or does not answer with logits.
+    """
+    lazy = any(is_lazy(tensor) for _, tensor in _tensors(model))
+    try:
+        answer = model(images)
+    except Exception as error:  # a network may raise anything
+        raise DeepcorrectError(_why_it_fails(model, images, data, error, lazy=lazy)) from None
+    if not isinstance(answer, Tensor):
+        raise DeepcorrectError(
+            f"the network answers with {_described(answer)}, not with one tensor of logits, (B, classes); wrap it in a module "
+            "whose forward returns the logits alone"
+        )
+    if answer.ndim != 2 or len(answer) != len(images) or not answer.is_floating_point():
+        raise DeepcorrectError(
+            f"the network answers {len(images)} images with a {tuple(answer.shape)} tensor of {_name(answer.dtype)}; "
+            "deepcorrect needs floating-point logits, (B, classes)"
+        )
+    if answer.isnan().any() or answer.isposinf().any():
+        broken = [name for name, tensor in _tensors(model) if tensor.is_floating_point() and not tensor.isfinite().all()]
+        where = f"{broken[0]} holds such" if broken else "its weights are sound, so its values overflow on the way"
+        raise DeepcorrectError(f"the network answers clean images of {data} with NaN or infinite numbers: {where}")
+    return answer
+
+
+@torch.no_grad()
+def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor) -> None:
+    """Lay a network out channels last, where convolutions are fastest, if it then still gives some images this answer."""
+    if layout_of(model) is torch.channels_last:
+        return
+    before = lay_out(model, torch.channels_last)
+    try:
+        found = model(laid_out(images, model))
+        same = torch.allclose(found, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
+    except Exception:  # such as that of .view, which asks for torch's own layout
+        same = False
+    if not same:
+        for weight, data in before.items():
+            weight.data = data
+
+
+def logits_of(answer: object) -> Tensor:
+    """The logits in what a network answers: a tensor, or the ``logits`` of several outputs.
+
+    Raises:
+        DeepcorrectError: there are none of that name.
+    """
+    found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", answer)
+    if not isinstance(found, Tensor):
+        raise DeepcorrectError(
+            f"the network answers with {_described(answer)}, of which none is called logits; wrap it in a module whose forward "
+            "returns the logits alone"
+        )
+    return found
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return chain(model.named_parameters(), model.named_buffers())
+
+
+def _why_it_fails(model: nn.Module, images: Tensor, data: str, error: Exception, *, lazy: bool) -> str:
+    """The true reason: the precision or the size of the images where it takes others, else what it says itself."""
+    said = first_line(error)
+    shape = "x".join(str(size) for size in images.shape[1:])
+    kinds = {tensor.dtype for name, tensor in _tensors(model) if tensor.is_floating_point()} - {torch.float32}
+    if not lazy and not isinstance(error, MemoryError | torch.OutOfMemoryError):
+        (kind,) = kinds if len(kinds) == 1 else (torch.float32,)
+        if kind != torch.float32 and _runs(model, images.to(kind)):
+            return f"the network computes in {_name(kind)}, the images are float32: call its .float() first"
+        for channels, side in _other_shapes(images):
+            if _runs(model, torch.rand(1, channels, side, side).to(images.device, kind)):
+                grey = " --grey" if channels == 1 else ""
+                return (
+                    f"the network does not take the {shape} images of {data}: {said}; it takes {channels}x{side}x{side}: "
+                    f"bring a folder's images to its size with --size {side}{grey}"
+                )
+    remedy = ""
+    if isinstance(error, TypeError):
+        remedy = "; it is called with images alone: wrap it in a module whose forward takes no more"
+    return f"the network fails on the {shape} images of {data}: {type(error).__name__}: {said}{remedy}"
+
+
+def _other_shapes(images: Tensor) -> Iterator[tuple[int, int]]:
+    """Channels and pixels a side, the images' own first."""
+    channels, side = images.shape[1], images.shape[-1]
+    for count in dict.fromkeys((channels, 3, 1)):
+        for size in dict.fromkeys((side, *SIZES)):
+            yield count, size
+
+
+def _runs(model: nn.Module, images: Tensor) -> bool:
+    try:
+        model(images)
+    except Exception:  # whatever it is, it does not take them
+        return False
+    return True
+
+
+def _described(answer: object) -> str:
+    kind = type(answer).__name__
+    names = [str(name) for name in answer] if isinstance(answer, Mapping) else getattr(answer, "_fields", ())
+    if names:
+        return f"{kind} ({', '.join(names)})"
+    return f"{kind} of {len(answer)}" if isinstance(answer, tuple | list) else kind
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

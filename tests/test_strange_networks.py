@@ -1,0 +1,411 @@
+"""Networks that are easily misread: their gains against swapping by hand, or a refusal in one line."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+from deepcorrect import graph as graphs
+from deepcorrect.attribution import estimate_gains
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions import get_distortion
+from deepcorrect.errors import DeepcorrectError
+from deepcorrect.gains import GainMeter, scores_of
+from deepcorrect.graph import capture
+from deepcorrect.graph_swap import GraphSwap
+from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.loading import as_float
+from deepcorrect.priority import rank_filters
+from deepcorrect.runtime import laid_out
+from deepcorrect.swapping import HookSwap
+from tests.conftest import make_toy, random_images
+
+NOISE = get_distortion("noise")
+LEVEL = 60.0
+Forward = Callable[["Net", Tensor], Tensor]
+
+
+class Net(nn.Module):
+    """Modules by name, what they do together to images, and a head on the spatial mean of that."""
+
+    def __init__(self, forward: Forward, width: int = 6, **parts: nn.Module) -> None:
+        super().__init__()
+        self._parts = forward
+        self.parts = nn.ModuleDict(parts)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        values: Tensor = self._parts(self, images)
+        logits: Tensor = self.head(values.mean((2, 3)) if values.ndim == 4 else values)
+        return logits
+
+    def run(self, name: str, values: Tensor) -> Tensor:
+        found: Tensor = self.parts[name](values)
+        return found
+
+
+def conv(incoming: int = 3, outgoing: int = 6, kernel: int = 3, **options: object) -> nn.Conv2d:
+    return nn.Conv2d(incoming, outgoing, kernel, **{"padding": 1, **options})  # type: ignore[arg-type]
+
+
+def tied(first: nn.Conv2d, second: nn.Conv2d) -> dict[str, Any]:
+    second.weight = first.weight
+    return {"a": first, "b": second}
+
+
+class Standardised(nn.Conv2d):
+    """Its weight is computed as it runs."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        found: Tensor = self._conv_forward(input, weight, self.bias)
+        return found
+
+
+class Rolled(nn.Conv2d):
+    """What comes out is not what its convolution gives: channels change places."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).roll(1, 1).relu()
+
+
+class Conditional(nn.Module):
+    """A convolution whose weight depends on the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weigh = nn.Linear(6, 6 * 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        count, channels, height, width = images.shape
+        weight = self.weigh(images.mean((2, 3))).view(-1, channels, 1, 1)
+        found = F.conv2d(images.reshape(1, -1, height, width), weight, groups=count)
+        return found.view(count, channels, height, width)
+
+
+def frames(net: Net, images: Tensor) -> Tensor:
+    """The layer ``b`` sees two crops of each image as images of their own."""
+    values = net.run("a", images).relu()
+    crops = torch.stack([values[..., :6], values[..., 2:]], 1).flatten(0, 1)
+    found = net.run("b", crops).relu()
+    return found.view(len(images), 2, *found.shape[1:]).mean(1)
+
+
+def written_into(net: Net, images: Tensor) -> Tensor:
+    return net.run("b", net.run("a", images.sub_(0.45).div_(0.2)).relu_())
+
+
+def chain(net: Net, images: Tensor) -> Tensor:
+    return net.run("b", net.run("a", images).relu()).relu()
+
+
+def viewed(net: Net, images: Tensor) -> Tensor:
+    return net.run("a", images).relu().view(images.shape[0], -1)
+
+
+GRAPH: dict[str, Callable[[], Net]] = {
+    "tied in parallel": lambda: Net(
+        lambda net, x: net.run("a", x).relu() + net.run("b", x).relu(), **tied(conv(), conv(padding=2, dilation=2))
+    ),
+    "tied in a chain": lambda: Net(
+        lambda net, x: net.run("b", net.run("a", net.run("stem", x)).relu()), stem=conv(), **tied(conv(6), conv(6, stride=2))
+    ),
+    "spectral norm": lambda: Net(chain, a=conv(), b=nn.Sequential(spectral_norm(conv(6)), nn.BatchNorm2d(6))),
+    "depthwise, weight norm": lambda: Net(chain, a=weight_norm(conv()), b=weight_norm(conv(6, groups=6))),
+    "standardised": lambda: Net(chain, a=Standardised(3, 6, 3), b=Standardised(6, 6, 3)),
+    "rolled inside": lambda: Net(chain, a=Rolled(3, 6, 3), b=Rolled(6, 6, 3)),
+    "rolled inside, twice": lambda: Net(lambda net, x: chain(net, net.run("a", x)[:, :3]), a=Rolled(3, 6, 3), b=conv(6)),
+    "weight of each image": lambda: Net(chain, a=conv(), b=Conditional()),
+    "same padding, even": lambda: Net(chain, a=conv(kernel=4, padding="same"), b=conv(6, kernel=2, padding="same", dilation=3)),
+    "before and after a ReLU": lambda: Net(
+        lambda net, x: (lambda y: net.run("b", y.relu()) + net.run("c", y + y.relu()))(net.run("a", x)),
+        a=conv(), b=conv(6), c=conv(6),
+    ),
+    "detached": lambda: Net(lambda net, x: net.run("b", net.run("a", x).detach().relu()), a=conv(), b=conv(6)),
+    "images written into": lambda: Net(written_into, a=conv(), b=conv(6)),
+    "view of its values": lambda: Net(viewed, 384, a=conv()),
+    "parallel": lambda: Net(chain, a=conv(), b=nn.DataParallel(conv(6))),
+}  # fmt: skip
+
+
+def prepared(net: nn.Module, count: int = 8) -> tuple[ImageSet, Tensor, Tensor]:
+    """Images with the labels that a network gives them, clean and distorted."""
+    images = random_images(count)
+    clean = laid_out(as_float(images.images), net)
+    with torch.no_grad():
+        for _ in range(2):
+            net.train()(clean.clone())
+        logits = net.eval()(clean.clone())
+    labelled = ImageSet.whole(images.images, (logits - logits.mean(0)).argmax(1))
+    return labelled, clean, laid_out(NOISE.at(clean, LEVEL, images.indices, 0), net)
+
+
+def swapped(net: nn.Module, module: nn.Module, filters: Sequence[int], clean: Tensor, distorted: Tensor) -> Tensor:
+    """The answer with some filters swapped by a hook, every time that the module runs."""
+    held: list[Tensor] = []
+    handle = module.register_forward_hook(lambda module, args, output: held.append(output.clone()))
+    net(clean.clone())
+    handle.remove()
+    calls = iter(held)
+
+    def put(module: nn.Module, args: object, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, filters] = next(calls)[:, filters]
+        return output
+
+    handle = module.register_forward_hook(put)
+    logits: Tensor = net(distorted.clone())
+    handle.remove()
+    return logits
+
+
+@pytest.mark.parametrize("name", GRAPH)
+@torch.no_grad()
+def test_gains_and_estimates_equal_swapping_by_hand(name: str) -> None:
+    torch.manual_seed(0)
+    net = GRAPH[name]()
+    for weight in net.parameters():
+        weight.mul_(2)
+    images, clean, distorted = prepared(net)
+    before = scores_of(net(distorted.clone()), images.labels)
+    meter = GainMeter(net, images, NOISE)
+    for layer in convolutions(find_layers(net, clean[:2].clone())):
+        assert isinstance(meter.swap(layer), GraphSwap), meter.swaps.reasons[layer.name]
+        found = meter.measure(layer, LEVEL).each
+        each = [
+            scores_of(swapped(net, layer.module, [place], clean, distorted), images.labels) for place in range(layer.filters)
+        ]
+        wanted = torch.stack(each, 1) - before[:, None]
+        assert wanted[1].abs().max() > 1e-3, "a comparison of zeros would prove little"
+        torch.testing.assert_close(found[1:], wanted[1:], atol=2e-5, rtol=1e-4)
+        if layer.uses == 1:
+            everything = scores_of(swapped(net, layer.module, range(layer.filters), clean, distorted), images.labels)
+            _, gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=40)
+            torch.testing.assert_close(gains[layer.name][1].sum(0).float(), (everything - before)[1], atol=6e-3, rtol=0)
+
+
+REFUSED: dict[str, tuple[Forward, str]] = {
+    "batch statistics": (lambda net, x: net.run("a", x) - net.run("a", x).mean(0), "depends on the other images"),
+    "attention over the batch": (
+        lambda net, x: (lambda y: (y @ y.T).softmax(1) @ y)(net.run("a", x).mean((2, 3))), "depends on the other images",
+    ),
+    "other neighbours": (lambda net, x: net.run("a", x) + net.run("a", x).roll(1, 0), "depends on the other images"),
+    "random": (lambda net, x: F.dropout(net.run("a", x)), "differently each time"),
+    "turned around": (lambda net, x: net.run("a", x.flip(0)).flip(0), "layer parts.a has rows that stand in another order"),
+    "in two halves": (
+        lambda net, x: torch.cat([net.run("a", x[: len(x) // 2]), net.run("a", x[len(x) // 2 :])]),
+        "layer parts.a has outputs of 1 rows for 3 images",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_network_that_mixes_images_is_refused(name: str) -> None:
+    torch.manual_seed(0)
+    forward, reason = REFUSED[name]
+    net = Net(forward, a=conv()).eval()
+    images = random_images(8)
+    layers = convolutions(find_layers(net, as_float(images.images[:2])))
+    with pytest.raises(DeepcorrectError, match=reason) as error:
+        rank_filters(net, images, NOISE, (LEVEL,), layers=layers)
+    assert "\n" not in str(error.value)
+
+
+@torch.no_grad()
+def test_layers_before_frames_are_ranked_and_those_of_frames_refused() -> None:
+    torch.manual_seed(0)
+    net = Net(frames, a=conv(), b=conv(6))
+    images, clean, distorted = prepared(net)
+    before, behind = convolutions(find_layers(net, clean[:2]))
+    meter = GainMeter(net, images, NOISE)
+    found = meter.measure(before, LEVEL).each
+    gain = scores_of(swapped(net, before.module, [2], clean, distorted), images.labels) - scores_of(
+        net(distorted), images.labels
+    )
+    torch.testing.assert_close(found[1:, 2], gain[1:], atol=1e-5, rtol=1e-4)
+    with pytest.raises(DeepcorrectError, match=r"layer parts.b has outputs of 6 rows for 3 images.*leave it out with --layers"):
+        meter.measure(behind, LEVEL)
+    with pytest.raises(
+        DeepcorrectError, match=r"layer parts.b: its output, \(8, 6, 8, 6\), has not a row for each of 4 images"
+    ):
+        HookSwap(net, behind, clean.shape[1:]).prepare(clean[:4], distorted[:4])
+
+
+class Scripted(nn.Sequential):
+    """Hooks cannot be put on what is inside of its script."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            script = torch.jit.script(nn.Sequential(nn.Conv2d(6, 6, 3), nn.ReLU()).eval())
+        super().__init__(nn.Conv2d(3, 6, 3), nn.ReLU(), script, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+
+
+class Undecided(nn.Module):
+    """Cannot be captured: it does otherwise where one fixed value asks for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.conv(images).mean((2, 3)))
+        return logits if images.amax().item() < 99 else -logits
+
+
+@pytest.mark.parametrize("build", [Scripted, Undecided])
+@torch.no_grad()
+def test_what_is_not_captured_is_swapped_by_hooks_for_a_reason(build: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    net = build()
+    images, clean, distorted = prepared(net)
+    layer = convolutions(find_layers(net, clean[:2]))[0]
+    meter = GainMeter(net, images, NOISE)
+    found = meter.measure(layer, LEVEL).each
+    assert isinstance(meter.swap(layer), HookSwap)
+    assert meter.swaps.reasons[layer.name]
+    assert "\n" not in meter.swaps.reasons[layer.name]
+    gain = scores_of(swapped(net, layer.module, [1], clean, distorted), images.labels)
+    torch.testing.assert_close(found[1:, 1], (gain - scores_of(net(distorted), images.labels))[1:], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), KeyboardInterrupt()])
+def test_too_little_memory_is_no_reason_to_rank_slowly(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(graphs, "export", fail)
+    with pytest.raises(type(error)):
+        capture(make_toy("plain"), torch.rand(3, 3, 8, 8))
+
+
+def test_other_failures_are_told_and_a_network_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[object] = []
+
+    def fail(*_: object, **__: object) -> None:
+        print("said by the network")
+        logging.getLogger("mine").error("still heard")
+        seen.extend([logging.root.manager.disable, sys.stdout])
+        raise ValueError("the first line\nthe second")
+
+    monkeypatch.setattr(graphs, "export", fail)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    model = make_toy("batch-norm").train()
+    model[1].eval()  # type: ignore[index]
+    modes = [module.training for module in model.modules()]
+    buffers = [value.clone() for value in model.buffers()]
+    state = torch.random.get_rng_state()
+    reasons: list[str] = []
+    assert capture(model, torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0)), tell=reasons.append) is None
+    assert reasons == ["the first line"]
+    assert seen == [0, sys.stdout]
+    assert "still heard" in caplog.text
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(*pair) for pair in zip(buffers, model.buffers(), strict=True))
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+class Keeping(nn.Module):
+    """Keeps what it saw last, and how often it ran."""
+
+    runs: Tensor
+    last: Tensor | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+        self.register_buffer("runs", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.runs += 1
+        self.last = self.conv(images)
+        logits: Tensor = self.linear(self.last.mean((2, 3)))
+        return logits
+
+
+def test_a_ranking_leaves_modes_buffers_and_attributes_as_they_were() -> None:
+    net = Keeping()
+    net.conv.eval()
+    images = random_images(6)
+    layers = convolutions(find_layers(net.eval(), as_float(images.images[:2])))
+    net.train()
+    net.conv.eval()
+    runs, last = net.runs.clone(), net.last
+    rank_filters(net, images, NOISE, (LEVEL,), layers=layers)
+    assert (net.training, net.conv.training, net.linear.training) == (True, False, True)
+    assert torch.equal(net.runs, runs)
+    assert net.last is last
+
+
+def test_labels_outside_the_outputs_are_refused() -> None:
+    net = make_toy("plain")
+    images = random_images(6, classes=9)
+    layers = convolutions(find_layers(net, as_float(images.images[:2])))[:1]
+    with pytest.raises(DeepcorrectError, match=r"images are labelled \d to \d, the network has 5 outputs"):
+        rank_filters(net, images, NOISE, (LEVEL,), layers=layers)
+
+
+def test_a_network_in_double_precision_is_refused_or_scored_in_single() -> None:
+    images = random_images(6)
+    net = make_toy("plain")
+    layers = convolutions(find_layers(net, as_float(images.images[:2])))[:1]
+    wanted = GainMeter(net, images, NOISE).measure(layers[0], LEVEL).each
+    with pytest.raises(DeepcorrectError, match=r"does not take torch.float32 images of 3x8x8: .*; wrap it"):
+        rank_filters(net.double(), images, NOISE, (LEVEL,), layers=layers)
+
+    class Casting(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = super().forward(images.double())  # type: ignore[no-untyped-call]
+            return logits
+
+    cast = Casting(*net.children())
+    found = GainMeter(cast, images, NOISE).measure(layers[0], LEVEL).each
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+class Masked(nn.Module):
+    """One of its classes is never to be answered."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = make_toy("plain")
+        self.register_buffer("mask", torch.tensor([0.0, 0, 0, -torch.inf, 0]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images) + self.mask
+        return logits
+
+
+def test_infinite_logits_are_taken_as_they_are_and_nan_is_refused() -> None:
+    images = random_images(6)
+    plain = Masked()
+    layers = convolutions(find_layers(plain, as_float(images.images[:2])))[:1]
+    meter = GainMeter(plain, images, NOISE)
+    assert not meter.measure(layers[0], LEVEL).each.isnan().any()
+    assert isinstance(meter.swap(layers[0]), GraphSwap)
+    plain.mask.fill_(torch.nan)
+    with pytest.raises(DeepcorrectError, match="answers to distorted images are NaN"):
+        rank_filters(plain, images, NOISE, (LEVEL,), layers=layers)
+
+
+def test_an_estimate_without_gradients_is_refused() -> None:
+    net = Net(lambda net, x: net.run("a", x).argmax(1, keepdim=True).float().expand(-1, 6, -1, -1), a=conv()).eval()
+    images = random_images(6)
+    layers = convolutions(find_layers(net, as_float(images.images[:2])))
+    with pytest.raises(DeepcorrectError, match=r"layer parts\.a: the answers have no gradient by it; use --method exact"):
+        estimate_gains(GainMeter(net, images, NOISE), (LEVEL,), layers=layers, score="margin")
