@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from benchmarks import streaming, training
 
+pytestmark = pytest.mark.verify
+
 
 def test_training_is_timed_for_three_networks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(training, "BATCH", 20)
@@ -18,7 +20,6 @@ def test_training_is_timed_for_three_networks(monkeypatch: pytest.MonkeyPatch, c
         assert 0 < figures[name]["augmentation_and_distortion"] < 1
 
 
-@pytest.mark.verify
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
 def test_streaming_is_timed_and_its_memory_watched(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--photographs", "3", "--decode", "70", "--sweep", "2", "--images", "70"]
