@@ -9,11 +9,11 @@ from pathlib import Path
 from deepcorrect.datasets.labels import match_classes
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json
-from deepcorrect.models.libraries import _asking, _import, _torchvision_weights
+from deepcorrect.models.libraries import asking, import_library, torchvision_weights
 from deepcorrect.shipped import shipped_labels
 
 SYNSETS = Path(__file__).parent / "imagenet_synsets.txt"
-"""WordNet id and synonyms of the thousand classes of ImageNet, in the order that all libraries have them in."""
+"""WordNet id and synonyms of the thousand classes of ImageNet (ILSVRC 2012), in the order that all libraries have them in."""
 
 
 def output_names(spec: str) -> tuple[str, ...] | None:
@@ -30,7 +30,7 @@ def output_names(spec: str) -> tuple[str, ...] | None:
         return tuple(read_json(file).get("classes", ())) or None if file.is_file() else None
     library, _, name = spec.partition(":")
     if library == "torchvision":
-        return with_ids(tuple(_torchvision_weights(spec, name).meta.get("categories", ()))) or None
+        return with_ids(tuple(torchvision_weights(spec, name).meta.get("categories", ()))) or None
     if library == "timm":
         return _timm_names(spec, name)
     if library == "hf":
@@ -63,8 +63,8 @@ def _is_called(name: str, line: str) -> bool:
 
 
 def _timm_names(spec: str, name: str) -> tuple[str, ...] | None:
-    timm = _import(spec, "timm", "timm")
-    with _asking(spec):
+    timm = import_library(spec, "timm", "timm")
+    with asking(spec):
         config = timm.get_pretrained_cfg(name)
         if config is None:
             return None
@@ -81,8 +81,8 @@ def _timm_names(spec: str, name: str) -> tuple[str, ...] | None:
 
 
 def _huggingface_names(spec: str, name: str) -> tuple[str, ...] | None:
-    transformers = _import(spec, "transformers", "transformers")
-    with _asking(spec):
+    transformers = import_library(spec, "transformers", "transformers")
+    with asking(spec):
         given = transformers.AutoConfig.from_pretrained(name).id2label
         names = tuple(str(given[place]) for place in sorted(given))
     if all(re.fullmatch(r"LABEL_\d+", label) for label in names):

@@ -68,7 +68,7 @@ def library_preprocessing(spec: str) -> Preprocessing | None:
     if name not in LIBRARIES:
         return None
     expected = LIBRARIES[name].expected(spec, network)
-    with _asking(spec):
+    with asking(spec):
         if not agrees(expected.preprocessing, expected.transform):
             raise _otherwise(spec, expected.name)
     return expected.preprocessing
@@ -95,7 +95,7 @@ def _otherwise(spec: str, name: str) -> DeepcorrectError:
 
 
 @contextmanager
-def _asking(spec: str) -> Iterator[None]:
+def asking(spec: str) -> Iterator[None]:
     """Whatever a library raises becomes one line."""
     try:
         yield
@@ -106,7 +106,12 @@ def _asking(spec: str) -> Iterator[None]:
         raise DeepcorrectError(f"{spec}: {type(error).__name__}: {reason}") from error
 
 
-def _import(spec: str, module: str, package: str) -> ModuleType:
+def import_library(spec: str, module: str, package: str) -> ModuleType:
+    """A module of a library that a spec names.
+
+    Raises:
+        DeepcorrectError: it is not installed, or does not import.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
@@ -120,15 +125,20 @@ def _import(spec: str, module: str, package: str) -> ModuleType:
         ) from error
 
 
-def _torchvision_weights(spec: str, name: str) -> Any:
-    models = _import(spec, "torchvision.models", "torchvision")
-    with _asking(spec):
+def torchvision_weights(spec: str, name: str) -> Any:
+    """Torchvision's default weights of a network: a description, nothing is loaded.
+
+    Raises:
+        DeepcorrectError: torchvision is not there, or knows no such network.
+    """
+    models = import_library(spec, "torchvision.models", "torchvision")
+    with asking(spec):
         return models.get_model_weights(name).DEFAULT
 
 
 def _torchvision_expected(spec: str, name: str) -> Expected:
-    weights = _torchvision_weights(spec, name)
-    with _asking(spec):
+    weights = torchvision_weights(spec, name)
+    with asking(spec):
         given = weights.transforms()
         kind = type(given).__name__
         if kind != "ImageClassification":
@@ -140,15 +150,15 @@ def _torchvision_expected(spec: str, name: str) -> Expected:
 
 
 def _torchvision_network(spec: str, name: str) -> nn.Module:
-    weights = _torchvision_weights(spec, name)
-    models = _import(spec, "torchvision.models", "torchvision")
-    with _asking(spec):
+    weights = torchvision_weights(spec, name)
+    models = import_library(spec, "torchvision.models", "torchvision")
+    with asking(spec):
         return cast(nn.Module, models.get_model(name, weights=weights))
 
 
 def _timm_expected(spec: str, name: str) -> Expected:
-    timm = _import(spec, "timm", "timm")
-    with _asking(spec):
+    timm = import_library(spec, "timm", "timm")
+    with asking(spec):
         config = timm.get_pretrained_cfg(name)
         if config is None:
             raise DeepcorrectError(f"{spec}: timm has no pretrained weights of this name")
@@ -168,14 +178,14 @@ def _timm_expected(spec: str, name: str) -> Expected:
 
 
 def _timm_network(spec: str, name: str) -> nn.Module:
-    timm = _import(spec, "timm", "timm")
-    with _asking(spec):
+    timm = import_library(spec, "timm", "timm")
+    with asking(spec):
         return cast(nn.Module, timm.create_model(name, pretrained=True))
 
 
 def _huggingface_expected(spec: str, name: str) -> Expected:
-    transformers = _import(spec, "transformers", "transformers")
-    with _asking(spec):
+    transformers = import_library(spec, "transformers", "transformers")
+    with asking(spec):
         processor = transformers.AutoImageProcessor.from_pretrained(name, backend="pil")
         given = processor.to_dict()
         unknown = ", ".join(field for field, value in given.items() if value and field not in UNDERSTOOD)
@@ -221,8 +231,8 @@ def _from_processor(spec: str, given: Mapping[str, Any]) -> Preprocessing:
 
 
 def _huggingface_network(spec: str, name: str) -> nn.Module:
-    transformers = _import(spec, "transformers", "transformers")
-    with _asking(spec):
+    transformers = import_library(spec, "transformers", "transformers")
+    with asking(spec):
         return cast(nn.Module, transformers.AutoModelForImageClassification.from_pretrained(name))
 
 
