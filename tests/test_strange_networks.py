@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from deepcorrect import fusion, normal_form
 from deepcorrect import graph as graphs
 from deepcorrect.attribution import estimate_gains
 from deepcorrect.datasets.images import ImageSet
@@ -409,3 +410,18 @@ def test_an_estimate_without_gradients_is_refused() -> None:
     layers = convolutions(find_layers(net, as_float(images.images[:2])))
     with pytest.raises(DeepcorrectError, match=r"layer parts\.a: the answers have no gradient by it; use --method exact"):
         estimate_gains(GainMeter(net, images, NOISE), (LEVEL,), layers=layers, score="margin")
+
+
+@pytest.mark.parametrize("lacking", ["batch normalisation", "convolutions"])
+def test_without_an_operation_private_to_torch_the_gains_are_the_same(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, images = make_toy("batch-norm"), random_images(20)
+    layer = find_layers(network, as_float(images.images[:2]))[0]
+    wanted = GainMeter(network, images, NOISE).measure(layer, 60.0)
+    if lacking == "convolutions":
+        monkeypatch.setattr(fusion, "_PRIVATE", ("no_such_operation",))
+    else:
+        monkeypatch.setattr(normal_form, "_BATCH_NORM", None)
+    meter = GainMeter(network, images, NOISE)
+    found = meter.measure(layer, 60.0)
+    assert isinstance(meter.swap(layer), GraphSwap)
+    assert torch.allclose(found.each, wanted.each, atol=1e-5)

@@ -15,6 +15,8 @@ from deepcorrect.graph import Fused, Graph
 from deepcorrect.normal_form import CONVOLUTION, settings
 
 _RELU = torch.ops.aten.relu.default
+_PRIVATE = ("_convolution_pointwise", "_reorder_convolution_weight")
+"""Operations private to torch: without one of them, convolutions run as they are."""
 
 
 class FusedConvolution:
@@ -50,7 +52,7 @@ def fuse(graph: Graph, nodes: Sequence[Node], *, unfused: Collection[Node] = ())
 
     Those ``unfused`` are left alone.
     """
-    able = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")  # type: ignore[no-untyped-call]
+    able = torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in _PRIVATE)  # type: ignore[no-untyped-call]
     kept: list[Node] = []
     fused: dict[Node, Fused] = {}
     for node in nodes:

@@ -21,7 +21,8 @@ from torch.fx.node import map_arg
 
 aten = torch.ops.aten
 CONVOLUTION = aten.conv2d.default
-_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
+_BATCH_NORM = getattr(getattr(aten, "_native_batch_norm_legit_no_training", None), "default", None)
+"""Private to torch: without it, batch normalisations are not folded."""
 
 _LIBRARY = torch.library.Library("deepcorrect", "FRAGMENT")  # type: ignore[no-untyped-call]
 _LIBRARY.define("output_of(Tensor value, str module) -> Tensor")  # type: ignore[no-untyped-call]
