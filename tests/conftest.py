@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -189,11 +190,16 @@ def small() -> nn.Module:
 
 @pytest.fixture(scope="session")
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a baseline trained on the digits for a few seconds."""
-    folder = tmp_path_factory.mktemp("runs") / "baseline"
+    """The run folder of a baseline trained on the digits for a few seconds, once for all processes of pytest-xdist."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "baseline"
     options = "--data digits --epochs 8 --batch-size 64 --device cpu --precision fp32"
     command = [sys.executable, "-m", "deepcorrect.cli", "train-baseline", "smallcnn", *options.split(), "--out", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    with (shared / "baseline.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report.html").exists():
+            subprocess.run(command, check=True, capture_output=True)
     return folder
 
 

@@ -34,6 +34,7 @@ from deepcorrect.samples import picture
 from tests.conftest import make_toy, random_images
 from tests.test_cli import one_line, run
 
+pytestmark = pytest.mark.xdist_group("app")
 BLUR, NOISE = get_distortion("blur"), get_distortion("noise")
 needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
 CHROMIUM = Path("/usr/bin/chromium")

@@ -88,7 +88,7 @@ def test_the_whole_job_and_that_a_second_call_continues(
 
 
 def test_a_killed_run_continues_to_the_same_bytes(baseline: Path, tmp_path: Path) -> None:
-    options = [*QUICK, "--epochs", "6", "--layers", "1", "--images", "10", "--distortion", "noise"]
+    options = [*QUICK, "--epochs", "4", "--layers", "1", "--images", "10", "--distortion", "noise", "--levels", "40"]
     command = [sys.executable, "-m", "deepcorrect.cli", "correct", str(baseline), *options, "--out"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     running = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -324,8 +324,9 @@ def test_a_hostile_or_truncated_pickle(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("no_page")
+@pytest.mark.usefixtures("no_page")
 def test_a_correction_of_another_network(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "correct", baseline, "--layers", "1", "--images", "10", "--out", tmp_path / "run", *QUICK)
+    run(capsys, "correct", baseline, "--layers", "1", "--images", "10", "--levels", "0.8", "--out", tmp_path / "run", *QUICK)
     code, _, error = run(capsys, "evaluate", "smallcnn", "--correction", tmp_path / "run", "--data", "digits")
     assert code == 2
     assert "made for another network: the layers fit, but the weights differ" in one_line(error)
@@ -346,7 +347,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(baseline: Path, tmp
     """Every file above 20 kB fails, as on a full disk."""
     limited = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); from deepcorrect.cli import main; main()"
-    arguments = ["correct", baseline, "--layers", "1", "--images", "10", "--out", tmp_path / "run", *QUICK]
+    arguments = ["correct", baseline, "--layers", "1", "--images", "10", "--levels", "0.8", "--out", tmp_path / "run", *QUICK]
     done = subprocess.run([sys.executable, "-c", limited, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr
