@@ -34,7 +34,6 @@ from deepcorrect.samples import picture
 from tests.conftest import make_toy, random_images
 from tests.test_cli import one_line, run
 
-pytestmark = pytest.mark.xdist_group("app")
 BLUR, NOISE = get_distortion("blur"), get_distortion("noise")
 needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -134,7 +133,7 @@ def test_images_that_are_not_square_need_a_size(job: Job) -> None:
 
 
 def test_a_distortion_without_a_ladder_for_the_images_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distortions, "_REGISTRY", dict(distortions._REGISTRY))
+    monkeypatch.setattr(distortions, "_REGISTRY", {"blur": BLUR, "noise": NOISE})
     distortions.register("fog", ladders={"default": (0.2, 0.4)})(torch.add)
     distortions.register("rain", ladders={"imagenet": (1, 2)})(torch.add)
     assert distortions.ladders_for("digits") == {

@@ -26,7 +26,6 @@ import deepcorrect
 from deepcorrect import get_distortion
 from deepcorrect.cli import app
 
-pytestmark = pytest.mark.xdist_group("docs")  # a page runs after those before it, in one folder
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = (

@@ -24,7 +24,6 @@ from deepcorrect.results import Run
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LEVELS = (30.0, 60.0, 90.0)
-pytestmark = pytest.mark.xdist_group("page")
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,6 @@ NOISE = get_distortion("noise")
 LEVELS = (30.0, 90.0)
 
 
-pytestmark = pytest.mark.xdist_group("report")
-
-
 @pytest.fixture(scope="module")
 def runs(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A correction and a fine-tuning of the same network, both saved."""
