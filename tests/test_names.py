@@ -71,6 +71,7 @@ def test_a_drawable_name_is_drawn_letter_by_letter(name: str) -> None:
     written = io.StringIO()
     with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}):
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests have left to the garbage collector
         figure.savefig(os.devnull, format="png")
         figure.savefig(written, format="svg")
     assert len(legend.get_texts()) == bool(name)
@@ -113,6 +114,7 @@ def test_a_page_has_every_figure_whatever_the_names(runs: list[Path], tmp_path: 
     assert read_json(runs[0] / "classes.json")["classes"] == [readable(name) for name in CLASSES]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what other tests have left to the garbage collector
         page = build_report(runs, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "not drawn" not in page
     assert "<run>" not in page

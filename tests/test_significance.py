@@ -22,7 +22,7 @@ def test_the_t_test_is_that_of_the_textbook() -> None:
     assert paired_t_test(second, first) == pytest.approx(expected)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 @pytest.mark.parametrize("second", [[0.1, 0.4, 0.6], [0.2, 0.5, 0.7]])
 def test_equal_differences_have_no_t_test(second: list[float]) -> None:
     assert math.isnan(paired_t_test([0.1, 0.4, 0.6], second))
