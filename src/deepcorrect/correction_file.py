@@ -58,15 +58,6 @@ def find_correction(spec: str) -> Path:
     return path
 
 
-def is_correction(path: Path) -> bool:
-    """Whether a file is a correction, rather than weights of a network or anything else."""
-    try:
-        _header(path)
-    except DeepcorrectError:
-        return False
-    return True
-
-
 def read_header(path: Path | str) -> Plan:
     """The plan of a saved correction.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from deepcorrect.correction_file import is_correction, read_trained_on
+from deepcorrect.correction_file import read_trained_on
 from deepcorrect.datasets.images import Dataset
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json
@@ -45,9 +46,9 @@ def trainings(specs: Iterable[str | Path | None]) -> Iterator[Training]:
         if not place.exists() or folder in seen:
             continue
         if not (folder / "config.json").is_file():
-            trained_on = read_trained_on(place) if is_correction(place) else None
-            if trained_on:
-                yield Training(place, trained_on.data, trained_on.fingerprint, split=False)
+            with suppress(DeepcorrectError):  # weights of a network, say, are no correction
+                if trained_on := read_trained_on(place):
+                    yield Training(place, trained_on.data, trained_on.fingerprint, split=False)
             continue
         seen.add(folder)
         config = read_json(folder / "config.json")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -173,6 +175,11 @@ def is_compiled(module: nn.Module) -> bool:
     forward = module.forward
     by_function = hasattr(forward, "_torchdynamo_orig_callable") and not getattr(forward, "_torchdynamo_disable", False)
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None or by_function
+
+
+def structure(network: nn.Module) -> str:
+    """SHA-256 over a network's modules and their settings: networks of equal weights may differ in a stride, an activation."""
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", str(network)).encode(errors="replace")).hexdigest()
 
 
 def does_more(module: nn.Module) -> bool:

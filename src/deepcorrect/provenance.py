@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from deepcorrect.correction import fingerprint
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
+from deepcorrect.inspection import structure
 from deepcorrect.runtime import Precision
 
 
@@ -26,7 +26,7 @@ def provenance(
     for values in (images.labels, images.indices):
         digest.update(values.cpu().numpy().tobytes())
     found = {
-        "network": f"{fingerprint(model)} {_structure(model)}",
+        "network": f"{fingerprint(model)} {structure(model)}",
         "images": digest.hexdigest(),
         "distortion": distortion.name,
         "random": distortion.random,
@@ -36,11 +36,6 @@ def provenance(
     }
     restored: dict[str, Any] = json.loads(json.dumps(found))
     return restored
-
-
-def _structure(model: nn.Module) -> str:
-    """A digest of a network's modules and their settings."""
-    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(model)).encode()).hexdigest()
 
 
 def require_same(path: Path, stored: object, wanted: Mapping[str, Any]) -> None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepcorrect.correction import fingerprint
 from deepcorrect.distortions import Distortion
 from deepcorrect.errors import DeepcorrectError
 from deepcorrect.files import read_json, write_json
+from deepcorrect.inspection import structure
 
 if TYPE_CHECKING:
     from deepcorrect.job import Job
@@ -84,7 +84,7 @@ def traits_of(job: Job, distortion: Distortion | None = None, levels: Sequence[f
     """What decides any measurement of a job's network as it now stands: network, data, arithmetic, distortion."""
     traits: dict[str, object] = {
         "network": fingerprint(job.model),
-        "architecture": _architecture(job.model),
+        "architecture": structure(job.model),
         "data": job.data_fingerprint(),
         "seed": job.seed,
         "precision": job.precision,
@@ -129,11 +129,6 @@ def short(value: object) -> str:
     """A value as JSON, cut off if it is long."""
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _architecture(model: nn.Module) -> str:
-    """Networks of equal weights may still differ: in a stride, an activation."""
-    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", str(model)).encode(errors="replace")).hexdigest()
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.errors import DeepcorrectError, first_line
 
 
 def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead: int) -> Iterator[Any]:
@@ -73,7 +73,7 @@ def _told_of_dead_workers() -> Iterator[None]:
 
 
 def _failed(error: Exception) -> DeepcorrectError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
+    reason = first_line(error).rstrip(". ")
     return DeepcorrectError(
         f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer with --workers, or "
         "--workers 0 for none"
