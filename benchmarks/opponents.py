@@ -16,8 +16,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from deepcorrect.base.device import autocast, keep_memory
 from deepcorrect.models import load_model
-from deepcorrect.runtime import autocast, keep_memory
 
 LAYERS = tuple(f"conv{number}" for number in range(1, 7))
 CPU = torch.device("cpu")

@@ -26,14 +26,14 @@ import torch
 from torch import nn
 
 from benchmarks.opponents import LAYERS
-from deepcorrect.attribution import attribute_filters
+from deepcorrect.base.device import describe_machine, keep_memory, resolve_precision
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.gains import GainMeter
-from deepcorrect.layers import Layer, find_layers, named
-from deepcorrect.loading import as_float
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models import load_model
-from deepcorrect.runtime import describe_machine, keep_memory, resolve_precision
+from deepcorrect.models.layers import Layer, find_layers, named
+from deepcorrect.ranking.attribution import attribute_filters
+from deepcorrect.ranking.gains import GainMeter
 
 CPU = torch.device("cpu")
 LEVEL = 15.0

@@ -30,14 +30,14 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
+from deepcorrect.base.device import Precision, autocast, describe_machine, keep_memory, resolve_precision
+from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.images import Images
 from deepcorrect.datasets.streaming import Stream, StreamedSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.evaluation import evaluate
-from deepcorrect.loading import as_float, batches
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.models import find_preprocessing, load_model
-from deepcorrect.runtime import Precision, autocast, describe_machine, keep_memory, resolve_precision
 
 CPU = torch.device("cpu")
 BATCH = 50

@@ -17,16 +17,18 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.correction import Plan, attach
-from deepcorrect.datasets.images import Dataset, ImageSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.loading import TrainingBatches
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.adapters.units import CorrectionUnit, unit_shape
+from deepcorrect.base.device import describe_machine, keep_memory
+from deepcorrect.base.progress import Silent
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.allcnn import AllCNN
-from deepcorrect.progress import Silent
-from deepcorrect.recipes import Task, get_recipe
-from deepcorrect.runtime import describe_machine, keep_memory
-from deepcorrect.training import train
-from deepcorrect.units import CorrectionUnit, unit_shape
+from deepcorrect.training.batches import TrainingBatches
+from deepcorrect.training.loop import train
+from deepcorrect.training.recipes import Task, get_recipe
 
 CPU = torch.device("cpu")
 BATCH = 250

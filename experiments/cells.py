@@ -11,22 +11,25 @@ from typing import Any
 
 import torch
 
-from deepcorrect.correction import Plan, fingerprint
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.files import read_json
-from deepcorrect.ideal import evaluate_ideal
-from deepcorrect.job import Job
-from deepcorrect.layers import named
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.device import Precision
+from deepcorrect.base.files import read_json
+from deepcorrect.base.progress import Reporter
+from deepcorrect.base.seeding import Use, generator
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models import load_model
-from deepcorrect.pipeline import train_and_measure, train_baseline
-from deepcorrect.priority import rank_filters
-from deepcorrect.progress import Reporter
-from deepcorrect.ranking import Ranking, choose_globally, choose_locally, count_of_share
-from deepcorrect.recipes import Recipe, Task, get_recipe
-from deepcorrect.results import Record, Run, provenance
-from deepcorrect.runtime import Precision
-from deepcorrect.seeding import Use, generator
+from deepcorrect.models.fingerprint import fingerprint
+from deepcorrect.models.layers import named
+from deepcorrect.pipeline.baselines import train_baseline
+from deepcorrect.pipeline.correct import train_and_measure
+from deepcorrect.pipeline.job import Job
+from deepcorrect.ranking.exact import rank_filters
+from deepcorrect.ranking.ideal import evaluate_ideal
+from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, count_of_share
+from deepcorrect.runs.results import Record, Run, provenance
+from deepcorrect.training.recipes import Recipe, Task, get_recipe
 from experiments.grid import (
     BASELINE,
     DISTORTIONS,

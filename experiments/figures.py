@@ -11,8 +11,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcorrect.files import read_json, write_text
-from deepcorrect.plots import plot_levels
+from deepcorrect.base.files import read_json, write_text
+from deepcorrect.report.plots import plot_levels
 from experiments.cells import result_file
 from experiments.finished import baseline, mean_top1, random_draws, recipes, saved
 from experiments.grid import COUNTS, DISTORTIONS, LAYERS, first_layer, ideal_cell

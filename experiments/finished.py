@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 
-from deepcorrect.files import read_json
-from deepcorrect.results import Record, Results
+from deepcorrect.base.files import read_json
+from deepcorrect.runs.results import Record, Results
 from experiments.cells import RESULTS, result_file
 from experiments.grid import DRAWS, Baseline, Network, first_layer
 

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.decoding import decode
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.loading import as_float
 from deepcorrect.models import find_preprocessing
 from deepcorrect.models.preprocessing import Prepared
 

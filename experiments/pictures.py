@@ -16,10 +16,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from deepcorrect.distortions import get_distortion
-from deepcorrect.files import read_json
-from deepcorrect.plots import COLOURS, plot_levels
-from deepcorrect.units import unit_shape
+from deepcorrect.adapters.units import unit_shape
+from deepcorrect.base.files import read_json
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.report.plots import COLOURS, plot_levels
 from experiments.cells import result_file, saved_ranking
 from experiments.figures import write_svg
 from experiments.finished import baseline, recipes, saved

@@ -11,18 +11,18 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from deepcorrect.attribution import attribute_filters
+from deepcorrect.base.seeding import Use, generator
 from deepcorrect.datasets.images import Images
-from deepcorrect.distortions import Distortion
-from deepcorrect.gains import GainMeter
-from deepcorrect.ideal import evaluate_ideal
-from deepcorrect.job import Job
-from deepcorrect.joint import rank_jointly
-from deepcorrect.layers import Layer, named
-from deepcorrect.parts import Parts
-from deepcorrect.ranking import SCORES, Score, count_of_share
-from deepcorrect.reliability import summarize
-from deepcorrect.seeding import Use, generator
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.models.layers import Layer, named
+from deepcorrect.pipeline.job import Job
+from deepcorrect.ranking.attribution import attribute_filters
+from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.ideal import evaluate_ideal
+from deepcorrect.ranking.joint import rank_jointly
+from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.result import SCORES, Score, count_of_share
 from experiments.grid import CHOSEN_SHARES, corrected
 
 COUNTS = (25, 50, 100, 250)
@@ -40,7 +40,7 @@ ESTIMATES: tuple[tuple[str, Score, int], ...] = (
 def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...]) -> dict[str, Any]:
     """Spearman correlations of exact rankings on disjoint images, and of estimates with exact ones on the same images."""
     assert job.run is not None
-    parts = Parts(meter, job.run.file("parts"))
+    parts = GainFiles(meter, job.run.file("parts"))
     job.reporter.stage(f"rank {layer.name}", layer.filters * len(levels) * len(meter.images))
     gains = torch.stack([parts.measure(layer, level).each for level in levels]).double().mean(0)
     first, second = gains[:, :, 0::2], gains[:, :, 1::2]

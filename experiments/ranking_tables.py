@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from deepcorrect.files import read_json
-from deepcorrect.ranking import SCORES
+from deepcorrect.base.files import read_json
+from deepcorrect.ranking.result import SCORES
 from experiments.cells import result_file
 from experiments.finished import recipes, saved
 from experiments.grid import BY_ORDER, DISTORTIONS, RANKED_LAYERS, AgreementCell, ChoiceCell

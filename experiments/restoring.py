@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deepcorrect.correction import find_correction, load_correction
-from deepcorrect.cost import count_parameters
-from deepcorrect.distortions import Distortion
-from deepcorrect.job import Job, measure
-from deepcorrect.restoration import restored
+from deepcorrect.adapters.attach import load_correction
+from deepcorrect.adapters.file import find_correction
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.restoration import restored
+from deepcorrect.evaluation.cost import count_parameters
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.measure import measure
 
 RESTORERS = {"blur": "wiener", "noise": "bm3d"}
 TEST_IMAGES = {"blur": 2000, "noise": 100}

@@ -11,8 +11,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from deepcorrect.files import read_json, write_json
-from deepcorrect.shipped import FOLDER
+from deepcorrect.base.files import read_json, write_json
+from deepcorrect.models.shipped import FOLDER
 from experiments.cells import HERE
 
 

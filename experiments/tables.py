@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcorrect.files import read_json, write_text
-from deepcorrect.results import Record
-from deepcorrect.significance import paired_t_test
+from deepcorrect.base.files import read_json, write_text
+from deepcorrect.evaluation.significance import paired_t_test
+from deepcorrect.runs.results import Record
 from experiments.cells import HERE, RESULTS, result_file
 from experiments.figures import draw_figures
 from experiments.finished import baseline, corrected_filters, mean_top1, random_draws, recipes, saved

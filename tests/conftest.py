@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from deepcorrect.datasets.images import Dataset, ImageSet
-from deepcorrect.loading import as_float
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import ImageSet
 from deepcorrect.models.smallcnn import SmallCNN
 
 _LIBRARY = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -210,3 +213,15 @@ def data_root() -> Path:
     if not (root / "cifar-100-python" / "test").is_file():
         pytest.skip(f"no CIFAR-100 under {root} (set DEEPCORRECT_DATA to the folder that holds cifar-100-python)")
     return root
+
+
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than these small runs, and has tests of its own."""
+    monkeypatch.setattr("deepcorrect.cli.context.build_report", lambda folders, page: page.touch())
+
+
+@pytest.fixture
+def axes() -> Axes:
+    """The only axes of a figure."""
+    return Figure(layout="constrained").subplots()

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.evaluation import evaluate
-from deepcorrect.job import Job
-from deepcorrect.layers import convolutions
+from deepcorrect.base.device import laid_out, lay_out, layout_of
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.models import find_preprocessing, load_model
-from deepcorrect.pipeline import assess
-from deepcorrect.runtime import laid_out, lay_out, layout_of
+from deepcorrect.models.layers import convolutions
+from deepcorrect.pipeline.baselines import assess
+from deepcorrect.pipeline.job import Job
 from tests.conftest import plain, random_images
 
 BLUR = get_distortion("blur")

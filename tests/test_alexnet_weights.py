@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.signal import convolve2d, correlate2d
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models.alexnet_weights import Layout, convert_alexnet, read_arrays
 
 RANDOM = np.random.RandomState(0)

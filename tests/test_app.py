@@ -19,20 +19,22 @@ import pytest
 import torch
 from PIL import Image
 
-from deepcorrect import distortions
+from deepcorrect.adapters.attach import attach, load_correction
+from deepcorrect.adapters.plan import Plan
 from deepcorrect.app import Trial, examples_of, serve
-from deepcorrect.correction import Plan, attach, load_correction
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import Dataset, ImageSet, load_dataset
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.folder import read_folder
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.job import Job
-from deepcorrect.loading import as_float
+from deepcorrect.distortions import registry
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models import load_model
-from deepcorrect.samples import picture
+from deepcorrect.pipeline.job import Job
+from deepcorrect.runs.samples import picture
+from tests.command_line import one_line, run
 from tests.conftest import make_toy, random_images
-from tests.test_cli import one_line, run
 
 BLUR, NOISE = get_distortion("blur"), get_distortion("noise")
 needs_gradio = pytest.mark.skipif(find_spec("gradio") is None, reason="gradio is not installed")
@@ -133,10 +135,10 @@ def test_images_that_are_not_square_need_a_size(job: Job) -> None:
 
 
 def test_a_distortion_without_a_ladder_for_the_images_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distortions, "_REGISTRY", {"blur": BLUR, "noise": NOISE})
-    distortions.register("fog", ladders={"default": (0.2, 0.4)})(torch.add)
-    distortions.register("rain", ladders={"imagenet": (1, 2)})(torch.add)
-    assert distortions.ladders_for("digits") == {
+    monkeypatch.setattr(registry, "_REGISTRY", {"blur": BLUR, "noise": NOISE})
+    registry.register("fog", ladders={"default": (0.2, 0.4)})(torch.add)
+    registry.register("rain", ladders={"imagenet": (1, 2)})(torch.add)
+    assert registry.ladders_for("digits") == {
         "blur": (0.4, 0.6, 0.8, 1, 1.2, 1.4), "noise": (15, 30, 45, 60, 75, 90), "fog": (0.2, 0.4)
     }  # fmt: skip
 

@@ -10,20 +10,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect import joint
-from deepcorrect.attribution import Estimate, attribute_filters, estimate_gains
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json
-from deepcorrect.gains import GainMeter
-from deepcorrect.joint import rank_jointly
-from deepcorrect.layers import Layer, convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.parts import Parts
-from deepcorrect.patching import capture, patched
-from deepcorrect.priority import rank_parts
-from deepcorrect.verification import verify
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import Layer, convolutions, find_layers
+from deepcorrect.ranking import joint
+from deepcorrect.ranking.attribution import Estimate, attribute_filters, estimate_gains
+from deepcorrect.ranking.exact import rank_from
+from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.joint import rank_jointly
+from deepcorrect.ranking.verification import verify
+from deepcorrect.swapping.patching import capture, patched
 from tests.conftest import TOYS, labelled_by, make_toy
 
 NOISE = get_distortion("noise")
@@ -88,7 +89,7 @@ def test_the_estimate_is_exact_where_the_score_is_linear_in_what_follows(images:
     meter = GainMeter(model, images, NOISE)
     first = layers_of(model, images)[:1]
     estimated = attribute_filters(meter, (LEVEL, 90.0), layers=first, score="margin")
-    exact = rank_parts(Parts(meter), (LEVEL, 90.0), layers=first, score="margin")
+    exact = rank_from(GainFiles(meter), (LEVEL, 90.0), layers=first, score="margin")
     assert estimated.scores["0"] == pytest.approx(exact.scores["0"], abs=1e-6)
     assert estimated.baseline == pytest.approx(exact.baseline)
     assert estimated.local("0") == exact.local("0")
@@ -125,16 +126,16 @@ def test_a_network_that_cannot_be_captured_is_refused_with_the_remedy(images: Im
 def test_verified_filters_stand_in_their_exact_order(images: ImageSet) -> None:
     model = make_toy("residual")
     images = labelled_by(model, images)
-    parts = Parts(GainMeter(model, images, NOISE))
+    files = GainFiles(GainMeter(model, images, NOISE))
     layers = layers_of(model, images)[:2]
-    exact = rank_parts(parts, (LEVEL,), layers=layers, score="probability")
+    exact = rank_from(files, (LEVEL,), layers=layers, score="probability")
     reverse = replace(exact, order={name: exact.local(name)[::-1] for name in exact.scores}, method="attribution")
     counts = {layer.name: layer.filters // 2 for layer in layers}
     everything = max(layer.filters for layer in layers)
-    assert verify(reverse, parts, (LEVEL,), layers=layers, counts=counts, near=everything).order == {
+    assert verify(reverse, files, (LEVEL,), layers=layers, counts=counts, near=everything).order == {
         name: exact.local(name) for name in exact.scores
     }
-    some = verify(reverse, parts, (LEVEL,), layers=layers, counts=counts, near=2).order
+    some = verify(reverse, files, (LEVEL,), layers=layers, counts=counts, near=2).order
     for layer in layers:
         cut, before, after = counts[layer.name], reverse.order[layer.name], some[layer.name]
         assert after == (*before[: cut - 1], before[cut], before[cut - 1], *before[cut + 1 :])

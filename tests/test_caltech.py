@@ -12,10 +12,10 @@ from experiments.caltech import halves
 from experiments.caltech import page as study
 from PIL import Image
 
-from deepcorrect.correction import load_correction
+from deepcorrect.adapters.attach import load_correction
+from deepcorrect.base.files import read_json
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.decoding import decode
-from deepcorrect.files import read_json
-from deepcorrect.loading import as_float
 from deepcorrect.models import find_preprocessing, load_model
 
 NETWORK = f"{Path(__file__).parent.parent / 'experiments' / 'caltech' / 'efficientnet_lite0.py'}:make"

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepcorrect.answers import Answers, keep_answers
-from deepcorrect.comparison import Comparison, Pair, compare_records
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.results import Record, Run
-from deepcorrect.significance import bootstrap_interval, holm, mcnemar, paired_t_test
-from tests.test_cli import one_line, run
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.evaluation.answers import Answers, keep_answers
+from deepcorrect.evaluation.significance import bootstrap_interval, holm, mcnemar, paired_t_test
+from deepcorrect.runs.comparison import Comparison, Pair, compare_records
+from deepcorrect.runs.results import Record, Run
+from tests.command_line import one_line, run
 
 CLASSES = 4
 LABELS = torch.arange(80) % CLASSES
@@ -93,7 +93,7 @@ def test_every_pair_is_tested_on_the_answers_of_both(runs: list[Path]) -> None:
 def test_against_one_network(runs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     (comparison,) = compare_records(runs, against="finetune-3")
     assert list(pairs_of(comparison)) == [("baseline", "finetune-3"), ("deepcorr-3", "finetune-3")]
-    monkeypatch.setattr("deepcorrect.comparison.MOST_FOR_ALL_PAIRS", 2)
+    monkeypatch.setattr("deepcorrect.runs.comparison.MOST_FOR_ALL_PAIRS", 2)
     (comparison,) = compare_records(runs)
     assert list(pairs_of(comparison)) == [("baseline", "deepcorr-3"), ("finetune-3", "deepcorr-3")]
     with pytest.raises(DeepcorrectError, match="--against net: no network of these runs; they have baseline, deepcorr-3, fine"):

@@ -9,14 +9,14 @@ from collections.abc import Callable
 import pytest
 from rich.cells import cell_len
 
-from deepcorrect.comparison import Classes, Comparison, Mean, Pair
-from deepcorrect.console import Bars, show_comparisons, show_ideal, show_ranking, show_records, show_transfer
-from deepcorrect.ideal import IdealCurves
-from deepcorrect.ranking import Ranking
-from deepcorrect.results import Record
-from deepcorrect.svm import Split
-from deepcorrect.tables import show_table
-from deepcorrect.transfer import TransferRecord
+from deepcorrect.cli.console import Bars, show_comparisons, show_ideal, show_ranking, show_records, show_transfer
+from deepcorrect.cli.tables import show_table
+from deepcorrect.evaluation.svm import Split
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.runs.comparison import Classes, Comparison, Mean, Pair
+from deepcorrect.runs.ideal import IdealCurves
+from deepcorrect.runs.results import Record
+from deepcorrect.runs.transfer import TransferRecord
 
 LEVELS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
 NETWORKS = ("baseline", "deepcorr-6-random (runs/of a/very long/path)", "日本語のネットワーク", "[/b] finetune-3")

@@ -8,36 +8,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deepcorrect.corrected import CorrectedConv2d
-from deepcorrect.correction import Correction, Plan, attach, find_correction, load_correction, read_header
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.adapters.attach import attach, load_correction
+from deepcorrect.adapters.corrected import CorrectedConv2d
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.models.layers import convolutions, find_layers
 from tests.conftest import make_toy
-
-EXAMPLE = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-
-
-def plan_for(network: nn.Module, **options: object) -> Plan:
-    """Every second filter of every convolution."""
-    layers = convolutions(find_layers(network, EXAMPLE))
-    filters = {layer.name: tuple(range(1, layer.filters, 2)) for layer in layers}
-    return Plan.model_validate({"distortion": "blur", "filters": filters, **options})
-
-
-def snapshot(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def train_a_little(network: nn.Module, correction: Correction) -> None:
-    network.eval()
-    correction.train()
-    optimizer = torch.optim.SGD(correction.parameters(), lr=0.05)
-    for step in range(3):
-        loss = network(EXAMPLE + 0.1 * step).square().mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    network.eval()
+from tests.corrections import EXAMPLE, plan_for, snapshot, train_a_little
 
 
 def test_off_it_is_the_network_bit_for_bit_whatever_was_trained(toy: nn.Module) -> None:
@@ -281,67 +258,3 @@ def test_layers_may_be_called_like_methods_of_a_dictionary() -> None:
     network.add_module("values", nn.Conv2d(3, 4, 1))
     correction = attach(network.eval(), Plan(distortion="blur", filters={"values": (0,)}), EXAMPLE)
     assert correction.corrected_layers == ("values",)
-
-
-@pytest.mark.parametrize(
-    ("norm", "plan"),
-    [
-        (nn.BatchNorm2d(4, track_running_stats=False), {"filters": {"0": (0,)}}),
-        (nn.BatchNorm2d(4), {"filters": {"0": (0,)}, "unit": "huge"}),
-    ],
-)
-def test_what_cannot_be_attached_leaves_the_network_as_it_was(norm: nn.BatchNorm2d, plan: dict[str, object]) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), norm).eval()
-    with pytest.raises(DeepcorrectError):
-        attach(network, Plan.model_validate({"distortion": "blur", **plan}), EXAMPLE)
-    assert [type(module) for module in network] == [nn.Conv2d, nn.BatchNorm2d]
-    assert all(parameter.requires_grad for parameter in network.parameters())
-
-
-@pytest.mark.parametrize(
-    ("plan", "reason"),
-    [
-        ({"filters": {"nowhere": (0,)}}, "unknown layer 'nowhere'; the network has 0, 2, 4"),
-        ({"filters": {"0": (8,)}}, "layer 0 has 8 filters"),
-        ({"filters": {"0": ()}}, "layer 0 has 8 filters"),
-        ({"filters": {"8": (0,)}}, "layer 8 is no convolution"),
-        ({"filters": {"0": (1,)}, "retrained": ("0",)}, "corrected and retrained at once"),
-    ],
-)
-def test_plans_that_do_not_fit_are_refused(plan: dict[str, object], reason: str) -> None:
-    network = make_toy("plain")
-    before = snapshot(network)
-    with pytest.raises(DeepcorrectError, match=reason):
-        attach(network, Plan.model_validate({"distortion": "blur", **plan}), EXAMPLE)
-    assert list(network.state_dict()) == list(before)
-
-
-def test_a_correction_of_another_network_is_refused_with_the_reason(tmp_path: Path) -> None:
-    file = tmp_path / "correction.safetensors"
-    network = make_toy("plain")
-    attach(network, plan_for(network), EXAMPLE).save(file)
-    others = {"residual": "unknown layer '0'", "depthwise": "unknown layer '2'", "grouped": "unknown layer '2'"}
-    for name, reason in others.items():
-        other = make_toy(name)
-        before = other(EXAMPLE)
-        with pytest.raises(DeepcorrectError, match=f"made for another network: ({reason})"):
-            load_correction(file, other, EXAMPLE)
-        assert torch.equal(other(EXAMPLE), before)
-    twin = make_toy("plain", seed=1)
-    before = twin(EXAMPLE)
-    with pytest.raises(DeepcorrectError, match="the layers fit, but the weights differ"):
-        load_correction(file, twin, EXAMPLE)
-    assert torch.equal(twin(EXAMPLE), before)
-
-
-def test_files_that_are_no_correction_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "correction.safetensors"
-    network = make_toy("plain")
-    attach(network, plan_for(network), EXAMPLE).save(file)
-    content = file.read_bytes()
-    for wrong in (content[: len(content) // 2], b"", b"\x80\x04not safetensors", content[:8] + b"x" * 100):
-        file.write_bytes(wrong)
-        with pytest.raises(DeepcorrectError, match="not a correction saved by deepcorrect, or cut short"):
-            read_header(file)
-    with pytest.raises(DeepcorrectError, match="--correction nowhere: no such file or run folder"):
-        find_correction("nowhere")

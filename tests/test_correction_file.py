@@ -13,8 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from deepcorrect.correction import Plan, attach, load_correction
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.adapters.attach import attach, load_correction
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
 from tests.conftest import make_toy
 
 EXAMPLE = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(3))

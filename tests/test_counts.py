@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.corrected import Adapter
-from deepcorrect.correction import Plan, attach
-from deepcorrect.cost import count_parameters, multiply_accumulates
-from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.corrected import Adapter
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.adapters.units import CorrectionUnit, unit_shape
+from deepcorrect.evaluation.cost import count_parameters, multiply_accumulates
 from deepcorrect.models.alexnet import AlexNet
 from deepcorrect.models.allcnn import AllCNN
-from deepcorrect.units import CorrectionUnit, unit_shape
+from deepcorrect.models.layers import convolutions, find_layers
 
 FILTERS = (96, 96, 96, 192, 192, 192)
 COUNTS = (50, 50, 50, 100, 100, 100)

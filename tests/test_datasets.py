@@ -13,12 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
 from deepcorrect.datasets.cifar100 import read_cifar100, unpack_archive
 from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.division import split
 from deepcorrect.datasets.folder import read_folder
-from deepcorrect.datasets.images import ImageSet, split
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.datasets.images import ImageSet
 
 Edit = Callable[[dict[bytes, object]], object]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.decoding import decode
-from deepcorrect.errors import DeepcorrectError
 
 RAMP = np.linspace(0, 65535, 48 * 64).reshape(48, 64)
 

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deepcorrect.correction import Plan, attach
-from deepcorrect.distillation import Teacher
-from deepcorrect.layers import find_layers
-from deepcorrect.patching import capture
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.models.layers import find_layers
+from deepcorrect.swapping.patching import capture
+from deepcorrect.training.teacher import Teacher
 from tests.conftest import make_toy
 
 PLAN = Plan(distortion="noise", filters={"0": (0, 1, 2)}, retrained=("2",))

@@ -9,14 +9,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from deepcorrect.distortions import (
-    additive_gaussian_noise,
-    gaussian_blur,
-    get_distortion,
-    parse_levels,
-    register,
-)
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.distortions.blur import gaussian_blur
+from deepcorrect.distortions.noise import additive_gaussian_noise
+from deepcorrect.distortions.registry import get_distortion, parse_levels, register
 
 CIFAR = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 
@@ -117,7 +113,7 @@ def test_a_function_joins_by_registration() -> None:
 def test_a_class_joins_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "fog.py"
     file.write_text(
-        "from deepcorrect.distortions import register\n"
+        "from deepcorrect.distortions.registry import register\n"
         "class Fog:\n"
         "    def __call__(self, images, severity, noise):\n"
         "        return images + severity.view(-1, 1, 1, 1) + 0 * noise\n"

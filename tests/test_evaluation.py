@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.evaluation import evaluate, fitting_batch
-from deepcorrect.loading import as_float
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.sweep import evaluate, fitting_batch
 from tests.conftest import labelled_by, make_toy, random_images
 
 NOISE = get_distortion("noise")

@@ -29,10 +29,10 @@ from experiments.grid import (
     first_layer,
 )
 
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.files import read_json, write_json
-from deepcorrect.progress import Silent
-from deepcorrect.ranking import Ranking
+from deepcorrect.base.files import read_json, write_json
+from deepcorrect.base.progress import Silent
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.ranking.result import Ranking
 from tests.conftest import random_images
 
 RANKING = Ranking(

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.export import Dim, export, save
 from torch.fx import Node
 
-from deepcorrect.correction import Plan, attach
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models import load_model
 from deepcorrect.models.exported import _BUILDERS
+from deepcorrect.models.layers import convolutions, find_layers
 from tests.conftest import TOYS, make_toy
 
 BATCH = ({0: Dim("batch")},)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import write_tensors, write_text, written_aside
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import write_tensors, write_text, written_aside
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), KeyboardInterrupt(), ValueError("another")])

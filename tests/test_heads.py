@@ -12,13 +12,16 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from deepcorrect import cli
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import Counts, load_dataset
-from deepcorrect.datasets.images import Dataset, ImageSet, divide
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.heads import features, fit_head, last_dense, replace_head
-from deepcorrect.layers import find_layers
-from deepcorrect.loading import as_float
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.division import divide
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.evaluation.features import features
 from deepcorrect.models import find_preprocessing, load_model
+from deepcorrect.models.head import fit_head, last_dense, replace_head
+from deepcorrect.models.layers import find_layers
 from tests.conftest import make_toy
 
 CPU = torch.device("cpu")

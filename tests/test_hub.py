@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
 
 library: Any = pytest.importorskip("datasets")
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.evaluation import evaluate
-from deepcorrect.ideal import evaluate_ideal
-from deepcorrect.layers import convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.patching import capture, patched
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.sweep import evaluate
+from deepcorrect.models.layers import convolutions, find_layers
+from deepcorrect.ranking.ideal import evaluate_ideal
+from deepcorrect.swapping.patching import capture, patched
 from tests.conftest import labelled_by, make_toy, random_images
 
 LEVELS = (0.7, 1.5)

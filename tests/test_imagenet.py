@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import main
 from deepcorrect.cli.jobfile import arguments_of
-from deepcorrect.errors import DeepcorrectError
 
 JOBS = Path(__file__).parent.parent / "experiments" / "imagenet"
 

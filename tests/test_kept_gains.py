@@ -13,22 +13,24 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram, export
 from torch.fx import Node
 
-from deepcorrect import graph as graphs
-from deepcorrect.attribution import attribute_filters
-from deepcorrect.datasets.images import Dataset, ImageSet
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json, write_json, write_tensors
-from deepcorrect.gains import GainMeter
-from deepcorrect.ideal import measure_ideal
-from deepcorrect.job import Job
-from deepcorrect.joint import rank_jointly
-from deepcorrect.layers import Layer, convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.parts import Parts
-from deepcorrect.priority import rank_filters
-from deepcorrect.ranking import Ranking
-from deepcorrect.results import Run
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json, write_json, write_tensors
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import Layer, convolutions, find_layers
+from deepcorrect.pipeline.ideal import measure_ideal
+from deepcorrect.pipeline.job import Job
+from deepcorrect.ranking.attribution import attribute_filters
+from deepcorrect.ranking.exact import rank_filters
+from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.joint import rank_jointly
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.runs.results import Run
+from deepcorrect.swapping import graph as graphs
 from tests.conftest import make_toy, random_images
 
 NOISE = get_distortion("noise")
@@ -47,8 +49,8 @@ def layer(meter: GainMeter) -> Layer:
 
 def test_gains_of_some_filters_are_those_of_these_filters(meter: GainMeter, layer: Layer, tmp_path: Path) -> None:
     whole = meter.measure(layer, LEVEL).each
-    Parts(meter, tmp_path).measure(layer, LEVEL, filters=[0, 1])
-    for parts in (Parts(meter, tmp_path), Parts(meter, tmp_path)):
+    GainFiles(meter, tmp_path).measure(layer, LEVEL, filters=[0, 1])
+    for parts in (GainFiles(meter, tmp_path), GainFiles(meter, tmp_path)):
         found = parts.measure(layer, LEVEL, filters=[5, 4]).each
         assert torch.equal(found[:, [4, 5]], whole[:, [4, 5]])
         assert not found[:, [0, 1]].any()
@@ -85,13 +87,13 @@ def test_gains_and_choices_of_something_else_are_refused(
     differing: str, meter: GainMeter, layer: Layer, tmp_path: Path
 ) -> None:
     file = tmp_path / f"0-{LEVEL}.safetensors"
-    Parts(meter, tmp_path).measure(layer, LEVEL)
+    GainFiles(meter, tmp_path).measure(layer, LEVEL)
     kept = tmp_path / "chosen.json"
     write_json(kept, {"of": meter.provenance(), "chosen": {}})
     other = OTHERS[differing](meter)
     reason = rf"of other work, its .*{differing.strip()}.* choose another folder or delete it"
     with pytest.raises(DeepcorrectError, match=rf"{file}: {reason}") as error:
-        Parts(other, tmp_path)
+        GainFiles(other, tmp_path)
     assert "\n" not in str(error.value)
     with pytest.raises(DeepcorrectError, match=rf"{kept}: {reason}"):
         rank_jointly(other, (LEVEL,), layers=[layer], counts={layer.name: 2}, kept=kept)
@@ -102,14 +104,14 @@ def test_what_does_not_say_what_it_is_of_or_is_cut_short_is_refused(meter: GainM
     gains = meter.measure(layer, LEVEL)
     write_tensors(file, vars(gains))
     with pytest.raises(DeepcorrectError, match="does not say what it is of"):
-        Parts(meter, tmp_path)
+        GainFiles(meter, tmp_path)
     file.unlink()
-    Parts(meter, tmp_path).measure(layer, LEVEL)
+    GainFiles(meter, tmp_path).measure(layer, LEVEL)
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(DeepcorrectError, match=r"cannot be read .*; delete it to have it made again"):
-        Parts(meter, tmp_path)
+        GainFiles(meter, tmp_path)
     with pytest.raises(DeepcorrectError, match="gains cannot be kept there"):
-        Parts(meter, file)
+        GainFiles(meter, file)
     kept = tmp_path / "chosen.json"
     write_json(kept, {"0": [1, 2]})
     with pytest.raises(DeepcorrectError, match="does not say what it is of"):

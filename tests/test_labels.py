@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
 from deepcorrect.datasets.class_names import read_class_names
-from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import ImageSet
 from deepcorrect.datasets.labels import match_classes
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.job import Job
 from deepcorrect.models.labels import SYNSETS, output_names, with_ids
-from tests.test_cli import one_line, run
+from deepcorrect.pipeline.job import Job
+from tests.command_line import one_line, run
 from tests.test_parts import fill
 
 IMAGENET = tuple(SYNSETS.read_text(encoding="utf-8").splitlines())

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from deepcorrect.correction import Plan, attach
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.models.layers import convolutions, find_layers
 from tests.conftest import make_toy
 
 EXAMPLE = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(3))

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import Counts, load_dataset
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
 
 
 def fill(folder: Path, place: int, suffix: str = ".jpg") -> None:

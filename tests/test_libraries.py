@@ -16,12 +16,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deepcorrect.correction import Plan, attach
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.decoding import decode
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
-from deepcorrect.loading import as_float
 from deepcorrect.models import find_preprocessing, load_model
+from deepcorrect.models.layers import convolutions, find_layers
 
 transformers = pytest.importorskip("transformers")
 MEAN, STD = [0.48, 0.45, 0.4], [0.22, 0.23, 0.25]

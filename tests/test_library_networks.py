@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.distortions import get_distortion
-from deepcorrect.gains import GainMeter, scores_of
-from deepcorrect.graph_swap import GraphSwap
-from deepcorrect.layers import convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.patching import capture, patched
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import convolutions, find_layers
+from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.swapping.graph_swap import GraphSwap
+from deepcorrect.swapping.patching import capture, patched
 from tests.conftest import labelled_by, random_images
 
 NOISE = get_distortion("noise")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset
 from deepcorrect.datasets.listing import PassedOver, is_hidden, list_pictures
-from deepcorrect.errors import DeepcorrectError
 
 
 def touch(root: Path, *names: str) -> Path:

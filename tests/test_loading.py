@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.loading import as_float, batches
 
 CPU = torch.device("cpu")
 

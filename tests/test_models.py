@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import write_tensors
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import write_tensors
 from deepcorrect.models import load_model
 from deepcorrect.models.alexnet import AlexNet
 from deepcorrect.models.allcnn import AllCNN

@@ -16,21 +16,22 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
+from deepcorrect.base.names import encodable, readable
+from deepcorrect.base.progress import Silent
 from deepcorrect.cli import context
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import Distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json
-from deepcorrect.job import Job
-from deepcorrect.names import encodable, readable
-from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
-from deepcorrect.plots import drawable, legend_name
-from deepcorrect.progress import Silent
-from deepcorrect.rank import RankingOptions
-from deepcorrect.recipes import get_recipe
-from deepcorrect.report import build_report
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.pipeline.baselines import assess
+from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.report.drawing import Sheet
-from deepcorrect.results import Run, read_results
+from deepcorrect.report.page import build_report
+from deepcorrect.report.plots import drawable, legend_name
+from deepcorrect.runs.results import Run, read_results
+from deepcorrect.training.recipes import get_recipe
 from tests.conftest import make_toy
 
 CLASSES = (
@@ -147,8 +148,8 @@ def test_one_figure_that_fails_is_named_and_the_others_are_drawn(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("no\nway")
 
-    monkeypatch.setattr("deepcorrect.plots.plot_pareto", fail)
-    monkeypatch.setattr("deepcorrect.plots.embed", fail)
+    monkeypatch.setattr("deepcorrect.report.plots.plot_pareto", fail)
+    monkeypatch.setattr("deepcorrect.report.plots.embed", fail)
     page = build_report(runs, tmp_path / "report.html").read_text()
     assert re.findall(r"<small>([^<]*): not drawn: no way</small>", page) == [
         "Mean accuracy against trained parameters and multiply-accumulates",

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.optimizers import Optimizer
-from deepcorrect.recipes import get_recipe
+from deepcorrect.training.optimizers import Optimizer
+from deepcorrect.training.recipes import get_recipe
 
 RATES = (0.1, 0.05, 0.02)
 

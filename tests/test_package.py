@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import deepcorrect
-from tests.test_cli import run
+from tests.command_line import run
 
 
 def test_every_name_is_there_and_listed() -> None:

@@ -11,15 +11,15 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.job import Job
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.smallcnn import SmallCNN
-from deepcorrect.pipeline import CorrectionOptions, correct
-from deepcorrect.rank import RankingOptions
-from deepcorrect.recipes import get_recipe
-from deepcorrect.report import build_report
-from deepcorrect.results import Run
+from deepcorrect.pipeline.correct import CorrectionOptions, correct
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.report.page import build_report
+from deepcorrect.runs.results import Run
+from deepcorrect.training.recipes import get_recipe
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

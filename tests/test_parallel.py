@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json
-from deepcorrect.parallel import Processes
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
+from deepcorrect.base.processes import Processes
 
 RANK = "rank smallcnn --data digits --images 110 --layers 2 --levels 40,80 --distortion noise --precision fp32 --device cpu"
 PAIR = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

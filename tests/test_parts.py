@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
-from deepcorrect.datasets.images import Dataset
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.layouts import plain
 from deepcorrect.datasets.parts import part_of
-from deepcorrect.errors import DeepcorrectError
 
 PETS = {"cat": 12, "dog": 12}
 

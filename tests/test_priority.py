@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.images import ImageSet
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.priority import rank_filters
-from deepcorrect.ranking import Ranking, choose_globally, choose_locally
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import convolutions, find_layers
+from deepcorrect.ranking.exact import rank_filters
+from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally
 from tests.conftest import TOYS, labelled_by, make_toy, random_images
 
 NOISE = get_distortion("noise")

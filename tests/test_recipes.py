@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_text
 from deepcorrect.cli.jobfile import arguments_of
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_text
-from deepcorrect.recipes import get_recipe
+from deepcorrect.training.recipes import get_recipe
 
 RECIPE = 'base = "paper"  # für Grau\nepochs = 7\n'
 JOB = 'command = "assess"  # größer\nmodel = "smallcnn"\nlevels = [1, 2.5]\nhalf = true\ngrey = false\n'

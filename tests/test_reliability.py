@@ -9,16 +9,17 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from deepcorrect.datasets.images import Dataset, ImageSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.gains import GainMeter, Gains
-from deepcorrect.graph_swap import GraphSwap
-from deepcorrect.layers import Layer, convolutions, find_layers
-from deepcorrect.loading import as_float
-from deepcorrect.parts import Parts
-from deepcorrect.priority import rank_filters, rank_parts
-from deepcorrect.ranking import Ranking
-from deepcorrect.reliability import reliability, summarize
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import Layer, convolutions, find_layers
+from deepcorrect.ranking.exact import rank_filters, rank_from
+from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter, Gains
+from deepcorrect.ranking.reliability import reliability, summarize
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.swapping.graph_swap import GraphSwap
 from tests.conftest import labelled_by, make_toy
 
 NOISE = get_distortion("noise")
@@ -78,7 +79,7 @@ class Counting(GainMeter):
 
 
 def ranked(meter: GainMeter, folder: Path, layers: list[Layer]) -> Ranking:
-    return rank_parts(Parts(meter, folder), (40.0, 90.0), layers=layers, score="top1")
+    return rank_from(GainFiles(meter, folder), (40.0, 90.0), layers=layers, score="top1")
 
 
 def test_an_interrupted_ranking_continues_after_the_last_layer_and_level(images: ImageSet, tmp_path: Path) -> None:

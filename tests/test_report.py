@@ -8,19 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.ideal import measure_ideal
-from deepcorrect.job import Job
-from deepcorrect.layers import convolutions
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.models.layers import convolutions
 from deepcorrect.models.smallcnn import SmallCNN
-from deepcorrect.pipeline import CorrectionOptions, assess, correct, finetune
-from deepcorrect.rank import RankingOptions, rank
-from deepcorrect.ranking import Ranking
-from deepcorrect.recipes import get_recipe
-from deepcorrect.report import build_report
-from deepcorrect.results import Run, by_ladder, read_results, read_together
+from deepcorrect.pipeline.baselines import assess
+from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
+from deepcorrect.pipeline.ideal import measure_ideal
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions, rank
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.report.page import build_report
+from deepcorrect.runs.results import Run, by_ladder, read_results, read_together
+from deepcorrect.training.recipes import get_recipe
 
 NOISE = get_distortion("noise")
 LEVELS = (30.0, 90.0)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from deepcorrect import cli
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.loading import as_float
-from deepcorrect.restoration import restored
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.distortions.restoration import restored
 
 
 def error(images: Tensor, wanted: Tensor) -> float:

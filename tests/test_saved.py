@@ -10,21 +10,24 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from deepcorrect import penultimate
-from deepcorrect.answers import read_answers
-from deepcorrect.architecture import Architecture
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.files import read_json
-from deepcorrect.ideal import measure_ideal, read_ideal
-from deepcorrect.job import Job, measure
-from deepcorrect.layers import convolutions
-from deepcorrect.loading import batches
-from deepcorrect.pipeline import CorrectionOptions, correct
-from deepcorrect.rank import RankingOptions
-from deepcorrect.ranking import Ranking
-from deepcorrect.recipes import get_recipe
-from deepcorrect.results import Run
+from deepcorrect.base.files import read_json
+from deepcorrect.datasets.batches import batches
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.answers import read_answers
+from deepcorrect.models.layers import convolutions
+from deepcorrect.pipeline.correct import CorrectionOptions, correct
+from deepcorrect.pipeline.ideal import measure_ideal
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.measure import measure
+from deepcorrect.pipeline.penultimate import keep_penultimate
+from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.runs.architecture import Architecture
+from deepcorrect.runs.ideal import read_ideal
+from deepcorrect.runs.penultimate import read_penultimate
+from deepcorrect.runs.results import Run
+from deepcorrect.training.recipes import get_recipe
 
 NOISE = get_distortion("noise")
 LEVELS = (30.0, 60.0, 90.0)
@@ -47,9 +50,9 @@ def test_answers_are_those_of_the_record(job: Job) -> None:
 
 
 def test_penultimate_features_are_what_the_last_layer_receives(job: Job) -> None:
-    penultimate.keep_penultimate(job, NOISE, LEVELS, "baseline")
+    keep_penultimate(job, NOISE, LEVELS, "baseline")
     assert job.run is not None
-    saved = penultimate.read_penultimate(job.run.path)
+    saved = read_penultimate(job.run.path)
     assert saved is not None
     assert saved.levels.tolist() == [0, 60, 90]
     assert torch.bincount(saved.labels).tolist() == [20] * 10
@@ -83,13 +86,13 @@ def test_the_drawing_of_a_correction_has_its_layers_and_units(job: Job) -> None:
     assert units["conv1"].kernels == (5, 5)
     assert units["conv2"].kernels == (3, 3)
     assert not any(layer.retrained for layer in drawn)
-    saved = penultimate.read_penultimate(job.run.path)
+    saved = read_penultimate(job.run.path)
     assert saved is not None
     assert set(saved.features) == {"baseline", "deepcorr-2-random"}
 
 
 def test_random_filters_follow_the_seed(digits: Dataset, small: nn.Module) -> None:
-    from deepcorrect.ranking import choose_randomly
+    from deepcorrect.ranking.result import choose_randomly
 
     filters, shares = {"a": 40, "b": 40}, {"a": 0.5, "b": 0.5}
     first = choose_randomly(filters, shares, seed=0)
@@ -112,12 +115,12 @@ def test_ideal_curves_begin_at_the_network_as_it_is_and_continue(job: Job, monke
     for layer in layers:
         assert found.top1[layer.name][0] == pytest.approx(before.top1[1:])
     assert found.top1["conv1"][2] == pytest.approx([before.top1[0]] * 3)  # all of the first layer clean: the network is, too
-    monkeypatch.setattr("deepcorrect.ideal.evaluate_ideal", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("deepcorrect.ranking.ideal.evaluate_ideal", lambda *_, **__: pytest.fail("measured again"))
     assert measure_ideal(job, NOISE, LEVELS, ranking, layers, (0.5, 1.0), images=100) == found
 
 
 def test_the_kernels_of_the_first_layer_are_kept(job: Job) -> None:
-    from deepcorrect.rank import rank
+    from deepcorrect.pipeline.rank import rank
 
     layers = convolutions(job.layers)[:1]
     rank(job, NOISE, LEVELS, layers, RankingOptions(images=10, method="attribution"), {layers[0].name: 0.5})

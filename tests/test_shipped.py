@@ -9,17 +9,18 @@ import torch
 from experiments.cells import RESULTS
 from experiments.tables import PAGE, page
 
-from deepcorrect.correction import load_correction, read_header
-from deepcorrect.cost import count_parameters
+from deepcorrect.adapters.attach import load_correction
+from deepcorrect.adapters.file import read_header
+from deepcorrect.base.device import resolve_precision
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
 from deepcorrect.datasets import Images, load_dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.evaluation import evaluate
-from deepcorrect.files import read_json
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.cost import count_parameters
+from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.models import load_model
-from deepcorrect.results import Record, Results
-from deepcorrect.runtime import resolve_precision
-from deepcorrect.shipped import FOLDER, shipped_correction, shipped_model, shipped_names
+from deepcorrect.models.shipped import FOLDER, shipped_correction, shipped_model, shipped_names
+from deepcorrect.runs.results import Record, Results
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
 CPU = torch.device("cpu")
@@ -81,7 +82,7 @@ def test_the_published_figure_is_measured_again(name: str, test_images: Images) 
 
 
 def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from deepcorrect import shipped
+    from deepcorrect.models import shipped
 
     (tmp_path / "index.json").write_text((shipped.FOLDER / "index.json").read_text())
     (tmp_path / "allcnn-cifar100.safetensors").write_bytes(b"damaged")

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from deepcorrect.significance import bootstrap_interval, holm, mcnemar, paired_t_test
+from deepcorrect.evaluation.significance import bootstrap_interval, holm, mcnemar, paired_t_test
 
 
 def test_the_t_test_is_that_of_the_textbook() -> None:

@@ -14,10 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from deepcorrect.corrected import CorrectedConv2d, StandIn
-from deepcorrect.correction import Correction, Plan, attach
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.layers import convolutions, find_layers
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.corrected import CorrectedConv2d
+from deepcorrect.adapters.correction import Correction
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.models.layers import convolutions, find_layers
+from deepcorrect.models.stand_in import StandIn
 from tests.conftest import make_toy
 from tests.test_layers import Net
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 from deepcorrect.models.states import load_weights
 

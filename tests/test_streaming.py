@@ -11,18 +11,20 @@ import torch
 from PIL import Image
 
 from deepcorrect import datasets
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import load_dataset, streaming
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Dataset, ImageSet
+from deepcorrect.datasets.images import ImageSet
 from deepcorrect.datasets.streaming import StreamedSet
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.evaluation import evaluate
-from deepcorrect.gains import GainMeter
-from deepcorrect.layers import find_layers
-from deepcorrect.loading import TrainingBatches, as_float
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation.sweep import evaluate
+from deepcorrect.models.layers import find_layers
 from deepcorrect.models.smallcnn import SmallCNN
-from deepcorrect.recipes import get_recipe
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.training.batches import TrainingBatches
+from deepcorrect.training.recipes import get_recipe
 
 NOISE = get_distortion("noise")
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from deepcorrect.datasets.images import Counts, draw
-from deepcorrect.svm import STRENGTHS, TOLERANCE, fit_split, mean_per_category
+from deepcorrect.datasets.division import Counts, draw
+from deepcorrect.evaluation.svm import STRENGTHS, TOLERANCE, fit_split, mean_per_category
 
 
 def test_the_mean_per_category_of_unequal_classes() -> None:

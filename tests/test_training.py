@@ -8,17 +8,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.augmentation import augment
-from deepcorrect.correction import Correction, Plan, attach
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distillation import Teacher
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.loading import TrainingBatch, TrainingBatches, as_float
-from deepcorrect.parallel import Processes
-from deepcorrect.progress import EpochMetrics, Reporter, Silent
-from deepcorrect.recipes import Recipe, get_recipe
-from deepcorrect.training import train
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.correction import Correction
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
+from deepcorrect.base.progress import EpochMetrics, Reporter, Silent
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.training.augmentation import augment
+from deepcorrect.training.batches import TrainingBatch, TrainingBatches
+from deepcorrect.training.loop import train
+from deepcorrect.training.recipes import Recipe, get_recipe
+from deepcorrect.training.teacher import Teacher
 from tests.conftest import make_toy
 
 NOISE = get_distortion("noise")
@@ -86,7 +90,7 @@ def test_another_seed_gives_other_weights(dataset: Dataset) -> None:
 def test_the_best_epoch_on_validation_images_is_kept(dataset: Dataset) -> None:
     network, part = corrected(dataset)
     history = train(network, part, dataset, RECIPE, distortion=NOISE, levels=(20, 40), seed=3)
-    from deepcorrect.evaluation import evaluate
+    from deepcorrect.evaluation.sweep import evaluate
 
     found = evaluate(network, dataset.validation, NOISE, (20, 40), classes=5, seed=3)
     assert found.mean_top1 == max(epoch.validation_mean for epoch in history)

@@ -11,20 +11,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepcorrect import heads
-from deepcorrect import transfer as module
-from deepcorrect.correction import Plan, attach
-from deepcorrect.datasets.images import Counts, Dataset, ImageSet, divide
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.job import Job
-from deepcorrect.loading import as_float
+from deepcorrect.adapters.attach import attach
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
+from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.division import Counts, divide
+from deepcorrect.datasets.images import ImageSet
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.evaluation import features as taken
+from deepcorrect.evaluation.svm import Split, fit_split
 from deepcorrect.models.smallcnn import SmallCNN
-from deepcorrect.parallel import Processes
-from deepcorrect.results import Run
-from deepcorrect.svm import Split, fit_split
-from deepcorrect.transfer import Protocol, measure_transfer, read_transfer, transfer
-from tests.test_cli import run
+from deepcorrect.pipeline import transfer as module
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.transfer import Protocol, measure_transfer, transfer
+from deepcorrect.runs.results import Run
+from deepcorrect.runs.transfer import read_transfer
+from tests.command_line import run
 
 NOISE, BLUR = get_distortion("noise"), get_distortion("blur")
 PROTOCOL = Protocol("3", Counts(20, 10), splits=3)
@@ -106,7 +110,7 @@ def test_the_answer_does_not_depend_on_the_size_of_batches(digits: Dataset, monk
     torch.manual_seed(0)
     job, protocol = Job(SmallCNN(), digits), Protocol("conv4", Counts(10, 5), splits=1)
     whole = measure_transfer(job, "net", NOISE, (60.0,), protocol)
-    monkeypatch.setattr(heads, "BATCH", 33)
+    monkeypatch.setattr(taken, "BATCH", 33)
     assert measure_transfer(job, "net", NOISE, (60.0,), protocol) == whole
 
 

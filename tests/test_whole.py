@@ -9,20 +9,21 @@ import pytest
 import torch
 from torch import nn
 
-from deepcorrect.correction import load_correction
+from deepcorrect.adapters.attach import load_correction
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import write_tensors
 from deepcorrect.datasets import Counts, load_dataset
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.distortions import get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import write_tensors
-from deepcorrect.held_out import Training, hold_out, trainings
-from deepcorrect.job import Job
-from deepcorrect.pipeline import CorrectionOptions, correct, finetune, train_baseline, train_head
-from deepcorrect.rank import RankingOptions, rank
-from deepcorrect.recipes import get_recipe
-from deepcorrect.results import Run
-from deepcorrect.samples import Samples
-from tests.test_cli import one_line, run
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.pipeline.baselines import train_baseline, train_head
+from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions, rank
+from deepcorrect.runs.held_out import Training, hold_out, trainings
+from deepcorrect.runs.results import Run
+from deepcorrect.runs.samples import Samples
+from deepcorrect.training.recipes import get_recipe
+from tests.command_line import one_line, run
 from tests.test_parts import fill
 
 BLUR = get_distortion("blur")

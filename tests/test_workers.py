@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.streaming import Decoded, Stream, StreamedSet
 from deepcorrect.datasets.workers import read_ahead
-from deepcorrect.errors import DeepcorrectError
 
 
 class Echo:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from deepcorrect.datasets.decoding import CentreCrop, Resize
-from deepcorrect.heads import replace_head
+from deepcorrect.models.head import replace_head
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
 PREPROCESSING = Preprocessing(Resize(256, interpolation="bicubic"), CentreCrop(224), (127 / 255,) * 3, (128 / 255,) * 3)

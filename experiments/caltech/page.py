@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from deepcorrect.files import read_json, write_json, write_text
-from deepcorrect.ranking import Ranking
-from deepcorrect.results import Record, Results
-from deepcorrect.significance import paired_t_test
-from deepcorrect.transfer import CLEAN, TransferRecord, read_transfer
+from deepcorrect.base.files import read_json, write_json, write_text
+from deepcorrect.evaluation.significance import paired_t_test
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.runs.results import Record, Results
+from deepcorrect.runs.transfer import CLEAN, TransferRecord, read_transfer
 from experiments.markdown import titled
 
 HERE = Path(__file__).parent

@@ -10,63 +10,63 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "Correction": "correction",
-    "CorrectionOptions": "pipeline",
-    "DeepcorrectError": "errors",
-    "Distortion": "distortions",
-    "Job": "job",
-    "Plan": "correction",
-    "Ranking": "ranking",
-    "RankingOptions": "rank",
-    "Run": "results",
-    "assess": "pipeline",
-    "attach": "correction",
-    "correct": "pipeline",
-    "evaluate": "evaluation",
-    "find_layers": "layers",
-    "finetune": "pipeline",
-    "get_distortion": "distortions",
-    "get_recipe": "recipes",
-    "load_correction": "correction",
+    "Correction": "adapters.correction",
+    "CorrectionOptions": "pipeline.correct",
+    "DeepcorrectError": "base.errors",
+    "Distortion": "distortions.base",
+    "Job": "pipeline.job",
+    "Plan": "adapters.plan",
+    "Ranking": "ranking.result",
+    "RankingOptions": "pipeline.rank",
+    "Run": "runs.results",
+    "assess": "pipeline.baselines",
+    "attach": "adapters.attach",
+    "correct": "pipeline.correct",
+    "evaluate": "evaluation.sweep",
+    "find_layers": "models.layers",
+    "finetune": "pipeline.correct",
+    "get_distortion": "distortions.registry",
+    "get_recipe": "training.recipes",
+    "load_correction": "adapters.attach",
     "load_dataset": "datasets",
     "load_model": "models",
     "output_names": "models.labels",
-    "patched": "patching",
-    "rank_filters": "priority",
-    "register": "distortions",
-    "train": "training",
-    "train_baseline": "pipeline",
+    "patched": "swapping.patching",
+    "rank_filters": "ranking.exact",
+    "register": "distortions.registry",
+    "train": "training.loop",
+    "train_baseline": "pipeline.baselines",
 }
 
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:  # a type checker knows these names and no others
-    from deepcorrect.correction import Correction as Correction
-    from deepcorrect.correction import Plan as Plan
-    from deepcorrect.correction import attach as attach
-    from deepcorrect.correction import load_correction as load_correction
+    from deepcorrect.adapters.attach import attach as attach
+    from deepcorrect.adapters.attach import load_correction as load_correction
+    from deepcorrect.adapters.correction import Correction as Correction
+    from deepcorrect.adapters.plan import Plan as Plan
+    from deepcorrect.base.errors import DeepcorrectError as DeepcorrectError
     from deepcorrect.datasets import load_dataset as load_dataset
-    from deepcorrect.distortions import Distortion as Distortion
-    from deepcorrect.distortions import get_distortion as get_distortion
-    from deepcorrect.distortions import register as register
-    from deepcorrect.errors import DeepcorrectError as DeepcorrectError
-    from deepcorrect.evaluation import evaluate as evaluate
-    from deepcorrect.job import Job as Job
-    from deepcorrect.layers import find_layers as find_layers
+    from deepcorrect.distortions.base import Distortion as Distortion
+    from deepcorrect.distortions.registry import get_distortion as get_distortion
+    from deepcorrect.distortions.registry import register as register
+    from deepcorrect.evaluation.sweep import evaluate as evaluate
     from deepcorrect.models import load_model as load_model
     from deepcorrect.models.labels import output_names as output_names
-    from deepcorrect.patching import patched as patched
-    from deepcorrect.pipeline import CorrectionOptions as CorrectionOptions
-    from deepcorrect.pipeline import assess as assess
-    from deepcorrect.pipeline import correct as correct
-    from deepcorrect.pipeline import finetune as finetune
-    from deepcorrect.pipeline import train_baseline as train_baseline
-    from deepcorrect.priority import rank_filters as rank_filters
-    from deepcorrect.rank import RankingOptions as RankingOptions
-    from deepcorrect.ranking import Ranking as Ranking
-    from deepcorrect.recipes import get_recipe as get_recipe
-    from deepcorrect.results import Run as Run
-    from deepcorrect.training import train as train
+    from deepcorrect.models.layers import find_layers as find_layers
+    from deepcorrect.pipeline.baselines import assess as assess
+    from deepcorrect.pipeline.baselines import train_baseline as train_baseline
+    from deepcorrect.pipeline.correct import CorrectionOptions as CorrectionOptions
+    from deepcorrect.pipeline.correct import correct as correct
+    from deepcorrect.pipeline.correct import finetune as finetune
+    from deepcorrect.pipeline.job import Job as Job
+    from deepcorrect.pipeline.rank import RankingOptions as RankingOptions
+    from deepcorrect.ranking.exact import rank_filters as rank_filters
+    from deepcorrect.ranking.result import Ranking as Ranking
+    from deepcorrect.runs.results import Run as Run
+    from deepcorrect.swapping.patching import patched as patched
+    from deepcorrect.training.loop import train as train
+    from deepcorrect.training.recipes import get_recipe as get_recipe
 else:
 
     def __getattr__(name: str) -> Any:

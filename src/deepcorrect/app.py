@@ -22,15 +22,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import nn
 
-from deepcorrect.correction import load_correction
+from deepcorrect.adapters.attach import load_correction
+from deepcorrect.base.device import Precision, autocast, laid_out
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.names import readable
+from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.decoding import Resize, decode
-from deepcorrect.distortions import Distortion, get_distortion
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.job import Job
-from deepcorrect.loading import as_float, batches
-from deepcorrect.names import readable
-from deepcorrect.runtime import Precision, autocast, laid_out
-from deepcorrect.samples import picture
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.pipeline.job import Job
+from deepcorrect.runs.samples import picture
 
 HOST = "127.0.0.1"
 TOP, EXAMPLES, SHOWN = 5, 6, 320

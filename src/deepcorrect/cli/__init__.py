@@ -1,4 +1,4 @@
-"""The command line: thin commands over ``deepcorrect.pipeline``. Heavy modules are imported when a command runs."""
+"""The command line: thin commands over ``deepcorrect.pipeline.correct``. Heavy modules are imported when a command runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import commands, networks, viewing  # noqa: F401  they register their commands
 from deepcorrect.cli.application import app
-from deepcorrect.errors import DeepcorrectError
 
 __all__ = ["app", "main"]
 

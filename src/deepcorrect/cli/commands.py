@@ -26,13 +26,13 @@ def assess(
 
     Example: deepcorrect assess allcnn-cifar100 --data cifar100 --root data
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
+    from deepcorrect.pipeline.baselines import assess as assess_job
 
     with context.open_job(model, common) as job:
         ladders = [context.ladder_of(job, name, levels) for name in distortion.split(",")]
         settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
-        records = context.open_run(job, out, "assess", settings, ladders) or pipeline.assess(job, ladders)
+        records = context.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -54,10 +54,11 @@ def rank(
     Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
     """
     from deepcorrect.cli import context
-    from deepcorrect.console import show_ideal, show_ranking
-    from deepcorrect.ideal import measure_ideal, read_ideal
-    from deepcorrect.rank import rank as rank_job
-    from deepcorrect.ranking import Ranking, count_of_share
+    from deepcorrect.cli.console import show_ideal, show_ranking
+    from deepcorrect.pipeline.ideal import measure_ideal
+    from deepcorrect.pipeline.rank import rank as rank_job
+    from deepcorrect.ranking.result import Ranking, count_of_share
+    from deepcorrect.runs.ideal import read_ideal
 
     options = context.ranking_options(ranked)
     with context.open_job(model, common) as job:
@@ -111,15 +112,16 @@ def correct(
 
     Example: deepcorrect correct allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/fix
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
-    from deepcorrect.correction import fingerprint
+    from deepcorrect.models.fingerprint import fingerprint
+    from deepcorrect.pipeline.correct import CorrectionOptions, check_options, check_ranking
+    from deepcorrect.pipeline.correct import correct as correct_job
 
     recipe = context.recipe_for("correct", training, common)
     with context.open_job(model, common, trains=True) as job:
         kind, steps = context.ladder_of(job, distortion, levels)
         chosen = context.pick_convolutions(job, layers)
-        plan = pipeline.CorrectionOptions(
+        plan = CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
             shares=context.shares_of(share, chosen),
             ranking=ranking.value,
@@ -128,15 +130,15 @@ def correct(
             batch_norm=not no_bn,
             retrained=context.last_layers(job, retrain_last),
         )
-        pipeline.check_options(job, plan)
+        check_options(job, plan)
         given = context.read_ranking(ranked_by)
         if given is not None:
-            pipeline.check_ranking(given, kind, chosen, network=fingerprint(job.model))
+            check_ranking(given, kind, chosen, network=fingerprint(job.model))
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
         del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
         records = context.open_run(job, out, "correct", settings, [(kind, steps)])
-        records = records or pipeline.correct(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
+        records = records or correct_job(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -155,9 +157,9 @@ def finetune(
 
     Example: deepcorrect finetune allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/ft
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
-    from deepcorrect.layers import pick
+    from deepcorrect.models.layers import pick
+    from deepcorrect.pipeline.correct import finetune as finetune_job
 
     recipe = context.recipe_for("finetune", training, common)
     with context.open_job(model, common, trains=True) as job:
@@ -166,7 +168,7 @@ def finetune(
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
         settings |= {"recipe": recipe.model_dump()}
         records = context.open_run(job, out, "finetune", settings, [(kind, steps)])
-        records = records or pipeline.finetune(job, kind, steps, names, recipe, half=training.half)[1]
+        records = records or finetune_job(job, kind, steps, names, recipe, half=training.half)[1]
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -185,12 +187,13 @@ def evaluate(
 
     Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data --json
     """
+    from deepcorrect.adapters.attach import load_correction
+    from deepcorrect.adapters.file import find_correction, read_header
     from deepcorrect.cli import context
-    from deepcorrect.console import show_records
-    from deepcorrect.correction import find_correction, load_correction, read_header
-    from deepcorrect.cost import count_parameters
-    from deepcorrect.job import measure
-    from deepcorrect.restoration import restored
+    from deepcorrect.cli.console import show_records
+    from deepcorrect.distortions.restoration import restored
+    from deepcorrect.evaluation.cost import count_parameters
+    from deepcorrect.pipeline.measure import measure
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"

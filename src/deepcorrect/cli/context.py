@@ -11,30 +11,31 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from deepcorrect.base.device import keep_memory, resolve_device, resolve_precision, usable_cores
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
+from deepcorrect.base.progress import Silent
 from deepcorrect.cli import invocation
+from deepcorrect.cli.console import Bars, show_records
 from deepcorrect.cli.options import Common, Images, Ranked, Training
-from deepcorrect.console import Bars, show_records
-from deepcorrect.correction import fingerprint
 from deepcorrect.datasets import Counts, Dataset, load_dataset
 from deepcorrect.datasets.class_names import read_class_names
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.distortions import Distortion, get_distortion, parse_levels
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.heads import last_dense, replace_head
-from deepcorrect.held_out import hold_out, trainings
-from deepcorrect.job import Job, count_outputs, example_of
-from deepcorrect.layers import Layer, convolutions, find_layers, pick
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion, parse_levels
 from deepcorrect.models import find_preprocessing, load_model
+from deepcorrect.models.fingerprint import fingerprint
+from deepcorrect.models.head import last_dense, replace_head
 from deepcorrect.models.labels import output_names
-from deepcorrect.parallel import Processes
-from deepcorrect.progress import Silent
-from deepcorrect.rank import RankingOptions
-from deepcorrect.ranking import Ranking, count_of_share
-from deepcorrect.recipes import Recipe, Task, get_recipe
-from deepcorrect.report import build_report
-from deepcorrect.results import Record, Run
-from deepcorrect.runtime import keep_memory, resolve_device, resolve_precision, usable_cores
-from deepcorrect.stages import Ladders, distortion_traits
+from deepcorrect.models.layers import Layer, convolutions, find_layers, pick
+from deepcorrect.pipeline.job import Job, count_outputs, example_of
+from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.ranking.result import Ranking, count_of_share
+from deepcorrect.report.page import build_report
+from deepcorrect.runs.held_out import hold_out, trainings
+from deepcorrect.runs.results import Record, Run
+from deepcorrect.runs.stages import Ladders, distortion_traits
+from deepcorrect.training.recipes import Recipe, Task, get_recipe
 
 
 @contextmanager

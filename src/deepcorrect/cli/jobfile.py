@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_toml
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_toml
 
 
 def arguments_of(file: Path) -> list[str]:

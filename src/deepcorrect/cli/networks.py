@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import options as o
 from deepcorrect.cli.application import app
-from deepcorrect.errors import DeepcorrectError
 
 
 @app.command("train-baseline")
@@ -26,8 +26,8 @@ def train_baseline(
 
     Example: deepcorrect train-baseline allcnn --data cifar100 --root data --out runs/baseline
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
+    from deepcorrect.pipeline.baselines import train_baseline as train_job
 
     recipe = context.recipe_for("baseline", training, common)
     with context.open_job(model, common, trains=True, new_outputs=True) as job:
@@ -35,7 +35,7 @@ def train_baseline(
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
         settings = {"model": model, **shape, "half": training.half, "recipe": recipe.model_dump()}
         records = context.open_run(job, out, "train-baseline", settings)
-        records = records or pipeline.train_baseline(job, recipe, ladders, half=training.half)
+        records = records or train_job(job, recipe, ladders, half=training.half)
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -51,15 +51,15 @@ def train_head(
 
     Example: deepcorrect train-head hf:google/mobilenet_v2_1.0_224 --data folder:caltech-101 --split 25,5 --out runs/head
     """
-    from deepcorrect import pipeline
     from deepcorrect.cli import context
-    from deepcorrect.heads import last_dense
+    from deepcorrect.models.head import last_dense
+    from deepcorrect.pipeline.baselines import train_head as train_job
 
     with context.open_job(model, common, trains=True, new_head=True) as job:
         ladders = [context.ladder_of(job, name, None) for name in ("blur", "noise")]
         shape = {"classes": len(job.data.classes), "image_shape": job.data.image_shape}
         settings = {"model": model, "head": last_dense(job.layers), **shape, "half": half}
-        records = context.open_run(job, out, "train-head", settings) or pipeline.train_head(job, ladders, half=half)
+        records = context.open_run(job, out, "train-head", settings) or train_job(job, ladders, half=half)
         context.conclude(job, records, as_json=common.as_json)
 
 
@@ -85,12 +85,12 @@ def transfer(
 
     Example: deepcorrect transfer allcnn-cifar100 --correction deepcorr-6-blur --data caltech101:data --size 32 --levels cifar
     """
+    from deepcorrect.adapters.file import find_correction, read_header
     from deepcorrect.cli import context
-    from deepcorrect.console import show_transfer
-    from deepcorrect.correction import find_correction, read_header
-    from deepcorrect.layers import named
-    from deepcorrect.transfer import COUNTS, Protocol
-    from deepcorrect.transfer import transfer as transfer_job
+    from deepcorrect.cli.console import show_transfer
+    from deepcorrect.models.layers import named
+    from deepcorrect.pipeline.transfer import COUNTS, Protocol
+    from deepcorrect.pipeline.transfer import transfer as transfer_job
 
     paths = {name: find_correction(name) for name in correction.split(",")} if correction else {}
     own = dict.fromkeys(read_header(path).distortion for path in paths.values()) or {"blur": None}
@@ -119,7 +119,7 @@ def convert_weights(
 
     Example: deepcorrect convert-alexnet alexnet_weights.h5 --layout theano --out alexnet.safetensors
     """
-    from deepcorrect.files import write_tensors
+    from deepcorrect.base.files import write_tensors
     from deepcorrect.models.alexnet_weights import convert_alexnet, read_arrays
 
     arrays = read_arrays(file)

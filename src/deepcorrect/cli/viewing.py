@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import options as o
 from deepcorrect.cli.application import app
-from deepcorrect.errors import DeepcorrectError
 
 
 @app.command()
@@ -22,9 +22,9 @@ def report(
 
     Example: deepcorrect report runs/blur runs/finetune --out report.html
     """
-    from deepcorrect.console import show_records
-    from deepcorrect.report import build_report
-    from deepcorrect.results import read_together
+    from deepcorrect.cli.console import show_records
+    from deepcorrect.report.page import build_report
+    from deepcorrect.runs.results import read_together
 
     page = build_report(runs, out or runs[0] / "report.html")
     show_records([record for run in read_together(runs) for record in run.records])
@@ -49,10 +49,10 @@ def compare(
 
     Example: deepcorrect compare runs/fix runs/finetune --against finetune-3
     """
-    from deepcorrect.comparison import compare_records
-    from deepcorrect.console import show_comparisons, show_records
-    from deepcorrect.report import build_report
-    from deepcorrect.results import read_together
+    from deepcorrect.cli.console import show_comparisons, show_records
+    from deepcorrect.report.page import build_report
+    from deepcorrect.runs.comparison import compare_records
+    from deepcorrect.runs.results import read_together
 
     comparisons = compare_records(runs, against=against)
     if not comparisons:
@@ -85,10 +85,10 @@ def show_app(
 
     Example: deepcorrect app allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data
     """
+    from deepcorrect.adapters.file import find_correction, read_header
     from deepcorrect.app import Trial, examples_of, require_gradio, serve
     from deepcorrect.cli import context
-    from deepcorrect.correction import find_correction, read_header
-    from deepcorrect.distortions import ladders_for
+    from deepcorrect.distortions.registry import ladders_for
 
     require_gradio()
     paths = {name: find_correction(name) for name in correction}

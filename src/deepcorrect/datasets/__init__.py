@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Counts, Dataset, Images, ImageSet
+from deepcorrect.datasets.division import Counts
+from deepcorrect.datasets.images import Images, ImageSet
 from deepcorrect.datasets.labels import label_by_outputs
 from deepcorrect.datasets.layouts import LAYOUTS
-from deepcorrect.errors import DeepcorrectError
 
 __all__ = ["Counts", "Dataset", "ImageSet", "Images", "load_dataset"]
 

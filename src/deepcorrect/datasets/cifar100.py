@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepcorrect.datasets.images import Dataset, ImageSet, split
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.division import split
+from deepcorrect.datasets.images import ImageSet
 
 FOLDER = "cifar-100-python"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_text
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_text
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from deepcorrect.datasets.images import Dataset, ImageSet, split
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.division import split
+from deepcorrect.datasets.images import ImageSet
 
 TEST_SHARE, VALIDATION_SHARE = 0.3, 0.2
 

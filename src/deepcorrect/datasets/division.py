@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.seeding import Use, generator
-
-if TYPE_CHECKING:
-    from deepcorrect.datasets.images import Images
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.seeding import Use, generator
+from deepcorrect.datasets.images import Images, rank_within_class
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
-Kind = TypeVar("Kind", bound="Images")
+Kind = TypeVar("Kind", bound=Images)
 
 
 class Counts(NamedTuple):
@@ -73,13 +71,3 @@ def divide(parts: Mapping[str, Kind], counts: Counts | None = None) -> tuple[Kin
     rest, test = split(next(iter(parts.values())), TEST_SHARE, seed=0)
     train, validation = split(rest, VALIDATION_SHARE / (1 - TEST_SHARE), seed=0)
     return train, validation, test
-
-
-def rank_within_class(labels: Tensor) -> Tensor:
-    """For each position, how many earlier positions have the same label."""
-    order = torch.argsort(labels, stable=True)
-    sizes = torch.bincount(labels)
-    starts = (sizes.cumsum(0) - sizes)[labels[order]]
-    rank = torch.empty_like(labels)
-    rank[order] = torch.arange(len(labels)) - starts
-    return rank

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.names import readable
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.images import Counts, Dataset
+from deepcorrect.datasets.division import Counts
 from deepcorrect.datasets.layouts import LAYOUTS, Classes, plain, tell_outside
 from deepcorrect.datasets.listing import SUFFIXES, PassedOver, list_pictures
 from deepcorrect.datasets.streaming import Stream, StreamedSet
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.names import readable
 
 __all__ = ["SUFFIXES", "read_folder"]
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize, eight_bits
-from deepcorrect.datasets.images import Counts, Dataset
+from deepcorrect.datasets.division import Counts
 from deepcorrect.datasets.parts import NAMES, part_of
 from deepcorrect.datasets.streaming import Stream, StreamedSet
-from deepcorrect.errors import DeepcorrectError, first_line
 
 NO_CLASS = -1
 

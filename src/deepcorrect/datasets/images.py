@@ -1,26 +1,18 @@
-"""Labelled images, in memory or streamed, and the data set that they make."""
+"""Labelled images, in memory or streamed."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from deepcorrect.datasets.division import Counts, divide, draw, rank_within_class, split
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.seeding import Use, generator
-
-__all__ = ["Counts", "Dataset", "ImageSet", "Images", "divide", "draw", "split"]
-
-PARTS = ("train", "validation", "test")
-SMALL = 64
-"""Images up to this many pixels wide take the CIFAR ladder, larger ones ImageNet's."""
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.seeding import Use, generator
 
 
 class Images(ABC):
@@ -133,146 +125,11 @@ class ImageSet(Images):
         return self.images.cpu().numpy().tobytes()
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Training, validation and test images of one task.
-
-    Attributes:
-        name: the spec it was loaded from.
-        classes: class names; a label is a position in this list.
-        ladder: which severity ladder suits the images.
-        train: empty where there are none to train on.
-        numbered: whether labels number classes by the data's own order, which says nothing of a network with more outputs.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    ladder: str
-    train: Images
-    validation: Images
-    test: Images
-    numbered: bool = field(default=False, kw_only=True)
-
-    @classmethod
-    def of_parts(
-        cls,
-        name: str,
-        classes: tuple[str, ...],
-        parts: Mapping[str, Images],
-        counts: Counts | None = None,
-        *,
-        whole: bool | None = None,
-        warn: Callable[[str], None] = lambda message: None,
-    ) -> Dataset:
-        """As ``divide`` has them, with the ladder that suits their size; ``warn`` is told which classes a part lacks.
-
-        Args:
-            whole: whether a source of one part is not divided, unless ``counts`` say how: all of it validates and is tested on,
-                and nothing trains. If None, so is a source of too few images to be divided, and ``warn`` is told.
-
-        Raises:
-            DeepcorrectError: too few images for one of the three, or without ``whole`` none to train on.
-        """
-        if whole and len(parts) == 1 and counts is None:
-            found = _whole(next(iter(parts.values())))
-        else:
-            found = divide(parts, counts)
-            lacking = next((part for part, images in zip(PARTS, found, strict=True) if not len(images)), None)
-            if lacking and whole is None and len(parts) == 1 and counts is None:
-                warn(f"{name}: too few images for a {lacking} set; all of them are for measuring, none for training")
-                found = _whole(next(iter(parts.values())))
-            elif lacking == "train" and len(parts) == 2:
-                reason = f"{name}: no training images, only {' and '.join(parts)}"
-                if whole is False:
-                    raise DeepcorrectError(f"{reason}; add a folder train beside them")
-                warn(reason)
-            elif lacking:
-                remedy = "give every class ten or more" if counts is None else "give smaller numbers to --split"
-                raise DeepcorrectError(f"{name}: too few images for a {lacking} set; {remedy}")
-        train, validation, test = found
-        if whole is False and (untrained := set(test.labels.tolist()) - set(train.labels.tolist())):
-            raise DeepcorrectError(f"{name}: no training images of class {classes[min(untrained)]}, only some to test on")
-        _tell_missing(name, classes, {"training": train, "validation": validation, "test": test}, warn)
-        ladder = "cifar" if test.shape[-1] <= SMALL else "imagenet"
-        return cls(name, classes, ladder, train, validation, test, numbered=True)
-
-    @property
-    def undivided(self) -> bool:
-        """Whether all images are for measuring, in one part."""
-        return self.validation is self.test and not len(self.train)
-
-    def divided(self) -> Dataset:
-        """An undivided source as it is divided to be trained on; parts may be empty."""
-        train, validation, test = divide({"all": self.test})
-        return replace(self, train=train, validation=validation, test=test)
-
-    def require_training(self) -> None:
-        """Refuse to train on nothing.
-
-        Raises:
-            DeepcorrectError: there are no training images, or none to validate on.
-        """
-        if not len(self.train) or not len(self.validation):
-            raise DeepcorrectError(
-                f"{self.name}: no images to train on, all are for measuring; add folders train and val, or give every class "
-                "ten images or more"
-            )
-
-    def require_outputs(self, outputs: int) -> None:
-        """Refuse a network whose outputs cannot be these classes.
-
-        Raises:
-            DeepcorrectError: a label that is no class, fewer outputs than classes, or more where nothing says which are the
-                data's.
-        """
-        count = len(self.classes)
-        for part in (self.train, self.validation, self.test):
-            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < count:
-                wrong = next(label for label in part.labels.tolist() if not 0 <= label < count)
-                raise DeepcorrectError(f"{self.name}: label {wrong} lies outside its {count} classes")
-        if outputs < count:
-            raise DeepcorrectError(
-                f"{self.name} has {count} classes, the network only {outputs} outputs: label {outputs} "
-                f"({self.classes[outputs]}) lies outside; use data of the network's own classes"
-            )
-        if outputs > count and self.numbered:
-            raise DeepcorrectError(
-                f"{self.name} has {count} classes, the network {outputs} outputs, and nothing says which of them are "
-                f"{', '.join(self.classes[:3])}{', ...' if count > 3 else ''}; name the outputs, in their order, in a file for "
-                "--classes (in Python: load_dataset(..., outputs=dc.output_names(model)), or a list)"
-            )
-
-    def each(self, change: Callable[[Images], Images]) -> Dataset:
-        """With something done to every part, once to parts that are the same."""
-        parts = (self.train, self.validation, self.test)
-        done = {key: change(part) for key, part in {id(part): part for part in parts}.items()}
-        train, validation, test = (done[id(part)] for part in parts)
-        return replace(self, train=train, validation=validation, test=test)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
-        return self.test.shape[1:]
-
-    def fingerprint(self) -> str:
-        """SHA-256 over classes, images, labels and their split."""
-        digest = hashlib.sha256(repr(self.classes).encode())
-        for part in (self.train, self.validation, self.test):
-            digest.update(part.signature())
-            for tensor in (part.labels, part.indices):
-                digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()
-
-
-def _whole(source: Images) -> tuple[Images, Images, Images]:
-    return source.take(torch.arange(0)), source, source
-
-
-def _tell_missing(name: str, classes: Sequence[str], parts: Mapping[str, Images], warn: Callable[[str], None]) -> None:
-    """Say which classes have no images in a part that has some."""
-    for part, images in {id(images): (part, images) for part, images in parts.items() if len(images)}.values():
-        sizes = torch.bincount(images.labels.cpu(), minlength=len(classes))
-        missing = [classes[label] for label in (sizes == 0).nonzero()[:, 0].tolist()]
-        if missing:
-            named = f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"
-            warn(f"{name}: no {part} images of {len(missing)} of the {len(classes)} classes ({named})")
+def rank_within_class(labels: Tensor) -> Tensor:
+    """For each position, how many earlier positions have the same label."""
+    order = torch.argsort(labels, stable=True)
+    sizes = torch.bincount(labels)
+    starts = (sizes.cumsum(0) - sizes)[labels[order]]
+    rank = torch.empty_like(labels)
+    rank[order] = torch.arange(len(labels)) - starts
+    return rank

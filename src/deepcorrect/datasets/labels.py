@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from deepcorrect.datasets.images import Dataset
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.dataset import Dataset
 
 REMEDY = "name the outputs as the data's classes are, in the outputs' order, in a file for --classes"
 _ID = re.compile(r"(n\d{8})(?:[\s_.,:-]+(.*))?")

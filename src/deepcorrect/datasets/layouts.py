@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.parts import find_parts, holds_images, images_in, part_of, sub_folders
-from deepcorrect.errors import DeepcorrectError
 
 Classes = Mapping[str, Path]
 """The folder of each class."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.names import readable
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.names import readable
 
 STILL = frozenset((
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO",

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.listing import SUFFIXES, is_hidden, list_pictures
-from deepcorrect.errors import DeepcorrectError
 
 Part = Literal["train", "val", "test"]
 

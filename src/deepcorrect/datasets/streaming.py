@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.names import readable
 from deepcorrect.datasets.decoding import DECODING, Resize, decode
 from deepcorrect.datasets.images import Images, ImageSet
 from deepcorrect.datasets.workers import read_ahead
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.names import readable
 
 READ_AT_ONCE = 64
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from deepcorrect.errors import DeepcorrectError, first_line
+from deepcorrect.base.errors import DeepcorrectError, first_line
 
 
 def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead: int) -> Iterator[Any]:

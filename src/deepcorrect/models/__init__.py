@@ -9,15 +9,15 @@ from typing import Any, cast
 
 from torch import nn
 
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.heads import replace_head
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.plugins import load_file
+from deepcorrect.base.seeding import own_random_state
 from deepcorrect.models.exported import load_exported
+from deepcorrect.models.head import replace_head
 from deepcorrect.models.libraries import library_model, library_preprocessing
 from deepcorrect.models.preprocessing import Preprocessing
+from deepcorrect.models.shipped import shipped_model, shipped_names
 from deepcorrect.models.states import load_weights
-from deepcorrect.plugins import load_file
-from deepcorrect.seeding import own_random_state
-from deepcorrect.shipped import shipped_model, shipped_names
 
 ARCHITECTURES = ("allcnn", "alexnet", "smallcnn")
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from deepcorrect.errors import DeepcorrectError, first_line
-from deepcorrect.inspection import is_compiled
-from deepcorrect.runtime import laid_out, lay_out, layout_of
+from deepcorrect.base.device import laid_out, lay_out, layout_of
+from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.models.inspection import is_compiled
 
 SIZES = (28, 32, 64, 96, 128, 224, 227, 256, 299, 384)
 """Pixels a side that a network is tried with where it does not take its images."""

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepcorrect.loading import as_float
+from deepcorrect.datasets.batches import as_float
 from deepcorrect.models.preprocessing import Prepare, Preprocessing
 
 Transform = Callable[[Image.Image], Tensor]

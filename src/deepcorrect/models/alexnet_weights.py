@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models.alexnet import AlexNet
 
 Layout = Literal["caffe", "theano", "tensorflow"]

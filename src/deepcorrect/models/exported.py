@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from deepcorrect.errors import DeepcorrectError, first_line
+from deepcorrect.base.errors import DeepcorrectError, first_line
 
 aten = torch.ops.aten
 _IN_TRAINING = "it was exported in training mode; call eval() on the network before torch.export.export"

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
 from deepcorrect.datasets.labels import match_classes
-from deepcorrect.errors import DeepcorrectError
-from deepcorrect.files import read_json
 from deepcorrect.models.libraries import asking, import_library, torchvision_weights
-from deepcorrect.shipped import shipped_labels
+from deepcorrect.models.shipped import shipped_labels
 
 SYNSETS = Path(__file__).parent / "imagenet_synsets.txt"
 """WordNet id and synonyms of the thousand classes of ImageNet (ILSVRC 2012), in the order that all libraries have them in."""

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, cast
 from PIL import Image
 from torch import Tensor, nn
 
+from deepcorrect.base.errors import DeepcorrectError, first_line
 from deepcorrect.datasets.decoding import CentreCrop, Interpolation, Resize
-from deepcorrect.errors import DeepcorrectError, first_line
 from deepcorrect.models.agreement import Transform, agrees
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from deepcorrect.errors import DeepcorrectError
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models.preprocessing import Prepared
 
 DEPTH = 4

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from deepcorrect import plots
+from deepcorrect.report import plots
 from deepcorrect.report.drawing import Sheet
-from deepcorrect.report.saved import Section
+from deepcorrect.runs.saved import Section
 
 HEADING = "How accurate, at what cost"
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from deepcorrect.files import written_aside
+from deepcorrect.base.files import written_aside
 
 DPI = 110
 _LONGEST = 150

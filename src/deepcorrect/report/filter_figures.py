@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from deepcorrect import plots
-from deepcorrect.ranking import Ranking
+from deepcorrect.report import plots
 from deepcorrect.report.drawing import Sheet
-from deepcorrect.report.saved import SavedRun, Section
+from deepcorrect.runs.saved import Ranking, SavedRun, Section
 
 HEADING = "Which filters suffer"
 MOST_CURVES = 10

@@ -8,13 +8,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from deepcorrect import plots
-from deepcorrect.architecture import Architecture, UnitDescription
-from deepcorrect.classes import class_counts, class_means
-from deepcorrect.penultimate import Penultimate
+from deepcorrect.report import plots
 from deepcorrect.report.drawing import Sheet
-from deepcorrect.report.saved import SavedRun, Section
-from deepcorrect.results import Record
+from deepcorrect.runs.architecture import Architecture, UnitDescription
+from deepcorrect.runs.classes import class_counts, class_means
+from deepcorrect.runs.penultimate import Penultimate
+from deepcorrect.runs.results import Record
+from deepcorrect.runs.saved import SavedRun, Section
 
 NETWORK = "The corrected network"
 INSIDE = "What it sees"

@@ -1,0 +1,179 @@
+"""The machine: which device, which precision, which order in memory, and memory that is kept instead of returned."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.base.errors import DeepcorrectError
+
+Precision = Literal["fp32", "bf16"]
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        DeepcorrectError: the named device is unknown or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeepcorrectError(f"--device {name}: unknown device; use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeepcorrectError(f"--device {name}: no CUDA GPU is available here; use --device cpu or --device auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeepcorrectError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s)")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeepcorrectError(f"--device {name}: MPS is not available here; use --device cpu or --device auto")
+    return device
+
+
+def device_of(model: nn.Module, device: torch.device | str | None = None) -> torch.device:
+    """The device that is asked for; without one, that where the network is, which is the CPU for one without any numbers.
+
+    Raises:
+        DeepcorrectError: the named device is unknown or not on this machine.
+    """
+    if isinstance(device, torch.device) and device.type not in ("cuda", "mps", "meta"):
+        return device
+    if device is not None:
+        return resolve_device(str(device))
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """``auto`` takes bf16 where the device computes it natively, else fp32."""
+    if name == "bf16" or name == "fp32":
+        return name  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if device.type == "cpu" and native() else "fp32"
+
+
+_CPU_ALLOCATOR = "DefaultCPUAllocator"
+"""Named by torch where memory does not suffice on a CPU, which is a RuntimeError like any other."""
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it comes from, is that memory does not suffice."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or _CPU_ALLOCATOR in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+def pass_memory(device: torch.device) -> int:
+    """Bytes that a pass of a ranking may take without being told: half of what a GPU has free, else near what caches hold."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return 80_000_000
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """bf16 autocast, or nothing for fp32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def laid_out(images: Tensor, model: nn.Module) -> Tensor:
+    """The images in the memory layout of the network's weights."""
+    return images.to(memory_format=layout_of(model))  # of one channel too, which .contiguous() takes for laid out already
+
+
+def layout_of(model: nn.Module) -> torch.memory_format:
+    """The memory layout of a network: that of the first weight of a convolution which has one layout and not the other too."""
+    for weight in _convolutional(model):
+        last = weight.is_contiguous(memory_format=torch.channels_last)
+        if last != weight.is_contiguous():
+            return torch.channels_last if last else torch.contiguous_format
+    return torch.contiguous_format
+
+
+def lay_out(module: nn.Module, layout: torch.memory_format) -> dict[nn.Parameter, Tensor]:
+    """Bring a module's convolutional weights into a memory layout; those that share their memory are left as they are.
+
+    Returns:
+        What each weight held before, to put it back by ``weight.data = ...``.
+    """
+    uses = Counter(_address(tensor) for tensor in chain(module.parameters(), module.buffers()) if _is_plain(tensor))
+    before = {weight: weight.data for weight in _convolutional(module) if uses[_address(weight)] == 1 and _is_whole(weight)}
+    for weight, data in before.items():
+        weight.data = data.to(memory_format=layout)
+    return before
+
+
+def _convolutional(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Parameters with four dimensions, of real numbers."""
+    return (weight for weight in module.parameters() if _is_plain(weight) and weight.ndim == 4)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is an ordinary tensor of real numbers, not sparse, quantised, lazy or of a subclass."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.is_meta:
+        return False
+    return tensor.is_floating_point() and not tensor.is_inference()
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory it frees (glibc only; elsewhere nothing happens).
+
+    glibc maps every large block afresh and hands it back at once, so that each activation of each step is paid for in
+    page faults: a quarter to a third of a training step on a CPU.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, top_pad, mmap_max = -1, -2, -4
+    libc = ctypes.CDLL(None)
+    for option, value in ((mmap_max, 0), (trim_threshold, -1), (top_pad, 256 << 20)):
+        libc.mallopt(option, value)
+
+
+def describe_machine(device: torch.device) -> dict[str, str | int]:
+    """Processor, threads and the device in use, for a run's provenance."""
+    described: dict[str, str | int] = {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        described["gpu"] = torch.cuda.get_device_name(device)
+    return described
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Whatever takes a job: assess, rank, correct, fine-tune, ideal corrections, features and transfer."""

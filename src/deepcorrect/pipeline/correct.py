@@ -1,0 +1,273 @@
+"""The whole job: train a baseline, assess it, rank its filters, correct or fine-tune it, measure what came of it.
+
+Given a job with a run folder, each finished stage is saved there and a stage that is saved already is skipped, so that the same
+call continues an interrupted run. What a stage is of is compared before any work is done (see ``deepcorrect.runs.stages``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deepcorrect.adapters.attach import attach, require_bare
+from deepcorrect.adapters.correction import Correction
+from deepcorrect.adapters.file import TrainedOn
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.adapters.units import unit_shape
+from deepcorrect.base.device import lay_out, layout_of
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import round_to_half
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.evaluation.cost import count_parameters
+from deepcorrect.models.fingerprint import fingerprint
+from deepcorrect.models.layers import Layer, convolutions, named
+from deepcorrect.pipeline.baselines import (
+    BASELINE,
+    TRAINING,
+    measure_baseline,
+    train_in_job,
+    training_traits,
+)
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.measure import measure
+from deepcorrect.pipeline.penultimate import keep_penultimate
+from deepcorrect.pipeline.rank import RankingOptions, rank, ranking_traits
+from deepcorrect.pipeline.traits import answers_stages, traits_of
+from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
+from deepcorrect.runs import architecture
+from deepcorrect.runs.results import Record
+from deepcorrect.runs.samples import Samples
+from deepcorrect.runs.stages import Traits, digest
+from deepcorrect.training.recipes import Recipe
+from deepcorrect.training.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class CorrectionOptions:
+    """What ``correct`` builds.
+
+    Attributes:
+        layers: names of the corrected layers.
+        shares: share of the filters of each, in (0, 1].
+        ranking: the most susceptible of each layer by itself, as many of all layers together, or random ones of each layer.
+        ranked: how the filters are ranked.
+        unit, batch_norm: shape of the correction units.
+        retrained: layers that are also trained on (the last three in the paper's ``c`` variants).
+    """
+
+    layers: tuple[str, ...]
+    shares: tuple[float, ...]
+    ranking: Literal["local", "global", "random"] = "local"
+    ranked: RankingOptions = field(default_factory=RankingOptions)
+    unit: str = "cifar"
+    batch_norm: bool = True
+    retrained: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As in the paper's tables: ``deepcorr-3``, with a c where layers are trained on; random choices are called so."""
+        return f"deepcorr-{len(self.layers)}{'c' if self.retrained else ''}{'-random' if self.ranking == 'random' else ''}"
+
+
+def check_options(job: Job, options: CorrectionOptions) -> None:
+    """Refuse options that the network cannot fulfil, before any work is done.
+
+    Raises:
+        DeepcorrectError: a correction that is there already, an unknown layer or unit, a share outside (0, 1] or of no
+            filter, a layer both corrected and retrained, or one that cannot be corrected.
+    """
+    require_bare(job.model)
+    if len(options.layers) != len(options.shares):
+        raise DeepcorrectError(f"{len(options.shares)} shares for {len(options.layers)} layers")
+    layers = convolutions(job.layers)
+    counts = {
+        layer: count_of_share(share, named(layers, layer).filters, layer)
+        for layer, share in zip(options.layers, options.shares, strict=True)
+    }
+    unit_shape(options.unit, 1, 1)
+    both = set(options.layers) & set(options.retrained)
+    if both:
+        raise DeepcorrectError(f"layer {min(both)} cannot be corrected and retrained at once; lower --layers or --retrain-last")
+    _try_on(job, _plan(options, "none", {layer: tuple(range(count)) for layer, count in counts.items()}))
+
+
+def correct(
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    options: CorrectionOptions,
+    recipe: Recipe,
+    *,
+    ranking: Ranking | None = None,
+    half: bool = False,
+) -> tuple[Correction, list[Record]]:
+    """Rank (unless a ``ranking`` is given, or none is needed), choose, attach, train and measure.
+
+    Returns:
+        The correction, left attached, and the records without and with it.
+    """
+    job.data.require_training()
+    check_options(job, options)
+    ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
+    shares = dict(zip(options.layers, options.shares, strict=True))
+    if options.ranking == "random":
+        ranking = None
+    elif ranking is not None:
+        check_ranking(ranking, distortion, ranked, levels=levels, network=fingerprint(job.model), tell=job.reporter.tell)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        stages: dict[str, Traits] = {BASELINE: measured}
+        if ranking is not None:
+            stages["ranking"] = {"given ranking": digest(ranking.as_json())}
+        elif options.ranking != "random":
+            stages["ranking"] = measured | ranking_traits(ranked, options.ranked, shares)
+        chosen = {"layers": options.layers, "shares": options.shares, "choice": options.ranking}
+        built = {"unit": options.unit, "batch_norm": options.batch_norm, "retrained": options.retrained}
+        of = training_traits("correct", measured, recipe, half, {**chosen, "ranking": stages.get("ranking"), **built})
+        job.run.claim(stages | _trained_stages(job, options.name, distortion, levels, measured, of))
+    baseline = measure_baseline(job, distortion, levels)
+    if options.ranking == "random":
+        filters = choose_randomly({layer.name: layer.filters for layer in ranked}, shares, job.seed)
+    else:
+        if ranking is None:
+            ranking = rank(job, distortion, levels, ranked, options.ranked, shares)
+        elif job.run is not None:
+            ranking.save(job.run.file("ranking.json"))
+        filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
+    plan = _plan(options, distortion.name, filters)
+    correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half, of)
+    return correction, [baseline, record]
+
+
+def finetune(
+    job: Job,
+    distortion: Distortion,
+    levels: Sequence[float],
+    layers: Sequence[str],
+    recipe: Recipe,
+    *,
+    half: bool = False,
+) -> tuple[Correction, list[Record]]:
+    """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
+    job.data.require_training()
+    require_bare(job.model)
+    plan = Plan(distortion=distortion.name, retrained=tuple(layers))
+    name = f"finetune-{len(layers)}"
+    _try_on(job, plan)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        of = training_traits("finetune", measured, recipe, half, plan.model_dump())
+        job.run.claim({BASELINE: measured} | _trained_stages(job, name, distortion, levels, measured, of))
+    baseline = measure_baseline(job, distortion, levels)
+    correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
+    return correction, [baseline, record]
+
+
+def train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool
+) -> tuple[Correction, Record]:
+    """Attach what a plan says, train it, measure it on the test images, and leave it attached.
+
+    Args:
+        name: of the record.
+        half: round the trained weights to half precision, measure and save them so.
+
+    Raises:
+        DeepcorrectError: the plan does not fit the network, or the job's run holds another training. Whatever is raised, the
+            network is left as it was.
+    """
+    require_bare(job.model)
+    of: Traits = {}
+    if job.run is not None:
+        measured = traits_of(job, distortion, levels)
+        of = training_traits(name, measured, recipe, half, plan.model_dump())
+        job.run.claim({TRAINING: of} | answers_stages(job, name, [(distortion, levels)], of))
+    return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
+
+
+def _train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
+) -> tuple[Correction, Record]:
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples.ask("baseline", job.model)
+    keep_penultimate(job, distortion, levels, "baseline")
+    layers = job.layers
+    last = layers[-1].name
+    if job.run is not None:
+        job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
+    correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
+    try:
+        lay_out(correction.to(job.device), layout_of(job.model))
+        teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
+        train_in_job(job, correction, recipe, distortion, levels, teacher)
+        correction.trained_on = TrainedOn(job.data.name, job.data_fingerprint())
+        if half:
+            round_to_half(correction)
+        if job.run is not None:
+            correction.save(job.run.file("correction.safetensors"), half=half)
+        samples.ask(name, job.model)
+        keep_penultimate(job, distortion, levels, name)
+        record = measure(job, name, distortion, levels, count_parameters(correction.parameters()), of=of)
+        if job.run is not None:
+            job.run.write_json("samples.json", samples.as_json())
+    except BaseException:
+        correction.detach()
+        raise
+    return correction, record
+
+
+def check_ranking(
+    ranking: Ranking,
+    distortion: Distortion,
+    layers: Sequence[Layer],
+    *,
+    levels: Sequence[float] | None = None,
+    network: str | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Refuse a ranking that was not made for this distortion, these layers and this network.
+
+    Args:
+        levels: those to correct for; ``tell`` is told if the ranking was made at others.
+        network: fingerprint of the network; a ranking that an older version saved does not know its own.
+
+    Raises:
+        DeepcorrectError: the message says what differs.
+    """
+    if ranking.distortion != distortion.name:
+        raise DeepcorrectError(f"--ranked-by: ranked under {ranking.distortion}, not {distortion.name}")
+    for layer in layers:
+        ranked = len(ranking.scores.get(layer.name, ()))
+        if ranked != layer.filters:
+            raise DeepcorrectError(f"--ranked-by: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
+    if ranking.network and network and ranking.network != network:
+        raise DeepcorrectError(
+            f"--ranked-by: it ranks the filters of another network (fingerprint {ranking.network[:12]}, this one's is "
+            f"{network[:12]}); rank this one"
+        )
+    if levels is not None and sorted(ranking.levels) != sorted(levels):
+        at, wanted = (", ".join(f"{level:g}" for level in given) for given in (ranking.levels, levels))
+        tell(f"--ranked-by: ranked at levels {at}, corrected for {wanted}")
+
+
+def _plan(options: CorrectionOptions, distortion: str, filters: dict[str, tuple[int, ...]]) -> Plan:
+    return Plan(
+        distortion=distortion, filters=filters,
+        unit=options.unit, batch_norm=options.batch_norm, retrained=options.retrained,
+    )  # fmt: skip
+
+
+def _try_on(job: Job, plan: Plan) -> None:
+    """Attach a plan and take it off again: what cannot be corrected is refused before hours of ranking."""
+    attach(job.model, plan, job.example, seed=job.seed).detach()
+
+
+def _trained_stages(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], measured: Traits, of: Traits
+) -> dict[str, Traits]:
+    """The stages of a training, and of the answers before and after it."""
+    ladders = [(distortion, levels)]
+    return {TRAINING: of} | answers_stages(job, BASELINE, ladders, measured) | answers_stages(job, name, ladders, of)

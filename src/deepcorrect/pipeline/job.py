@@ -1,0 +1,128 @@
+"""A network with the images, device and seed that it is measured with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.base.device import Precision, device_of, laid_out
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
+from deepcorrect.base.progress import Reporter, Silent
+from deepcorrect.base.seeding import own_random_state
+from deepcorrect.datasets.batches import batches
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.models.admission import ask, plain, try_channels_last
+from deepcorrect.models.layers import Layer, find_layers
+from deepcorrect.runs.results import Run
+
+
+@dataclass(init=False, eq=False)
+class Job:
+    """A network and what it is measured on.
+
+    Attributes:
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is moved to ``device``, put into eval mode, and laid out
+            channels last in memory where it then answers as before; of a compiled network, the one inside is taken.
+        data: training, validation and test images.
+        device: of evaluation, ranking and training; where the network is, if it is not given.
+        precision: of evaluation and ranking; a recipe has its own precision.
+        seed: of noise, choice of images, initial weights and training.
+        run: where stages are saved; nothing is, without it.
+        processes: those that share the work.
+        classifies: whether its outputs are the data's classes; the features of any network will do for other data.
+
+    Raises:
+        DeepcorrectError: the network does not take such images or does not answer them with logits, its layers cannot be
+            reached, or its outputs cannot be the data's classes (see ``Dataset.require_outputs``). It is then left as it was.
+    """
+
+    model: nn.Module
+    data: Dataset
+    device: torch.device
+    precision: Precision
+    seed: int
+    run: Run | None
+    reporter: Reporter
+    processes: Processes
+    classifies: bool
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        device: torch.device | str | None = None,
+        precision: Precision = "fp32",
+        seed: int = 0,
+        run: Run | None = None,
+        reporter: Reporter | None = None,
+        processes: Processes | None = None,
+        classifies: bool = True,
+    ) -> None:
+        self.model = plain(model)
+        self.data = data
+        self.device = device_of(self.model, device)
+        self.precision = precision
+        self.seed = seed
+        self.run = run
+        self.reporter = reporter or Silent()
+        self.processes = processes or Processes()
+        self.classifies = classifies
+        self._hashed: tuple[Dataset, str] | None = None
+        modes = {module: module.training for module in self.model.modules()}
+        before = device_of(self.model)
+        try:
+            self._prepare()
+        except BaseException:
+            self.model.to(before)
+            for module, training in modes.items():
+                module.training = training
+            raise
+
+    def _prepare(self) -> None:
+        """Move the network and see what it answers; no random number that it draws is missing to others."""
+        try:
+            self.model.to(self.device).eval()
+        except NotImplementedError as error:  # of what torch.export gives as a module
+            raise DeepcorrectError(
+                f"the network cannot be put into eval mode ({error}); save an exported program by torch.export.save and load "
+                "that file as a network"
+            ) from None
+        example = self.example
+        with own_random_state(self.seed):
+            logits = ask(self.model, example, self.data.name)
+            if self.classifies:
+                self.data.require_outputs(logits.shape[1])
+            try_channels_last(self.model, example, logits)
+
+    @property
+    def example(self) -> Tensor:
+        """Two test images, (2, C, H, W) in [0, 1], on the device."""
+        return laid_out(example_of(self.data).to(self.device), self.model)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The network's layers in forward order."""
+        return find_layers(self.model, self.example)
+
+    def data_fingerprint(self) -> str:
+        """That of the data, which is computed once."""
+        if self._hashed is None or self._hashed[0] is not self.data:
+            self._hashed = self.data, self.data.fingerprint()
+        return self._hashed[1]
+
+
+def example_of(data: Dataset) -> Tensor:
+    """Two test images, (2, C, H, W) in [0, 1]; of a single one, it twice."""
+    return next(batches(data.test.take(torch.arange(2) % len(data.test)), 2, torch.device("cpu"))).images
+
+
+def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:
+    """How many logits the network, in eval mode, gives an image.
+
+    Raises:
+        DeepcorrectError: it does not take such images, or returns no logits.
+    """
+    return ask(model, example, data.name).shape[1]

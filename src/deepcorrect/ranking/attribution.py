@@ -1,0 +1,203 @@
+"""Correction priority estimated from gradients: all filters of all layers in a few passes (attribution patching).
+
+To first order, swapping a filter's output h for its clean value h' gains
+
+    grad_h f(h) . (h' - h)
+
+of a smooth score f, the true class's probability or margin. One backward pass gives the gradients of all filters at once. With
+several steps the gradient is averaged along the way from h to h' (integrated gradients), a layer at a time, which accounts for
+curvature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from deepcorrect.base.device import autocast
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.datasets.batches import Batch
+from deepcorrect.models.inspection import looking
+from deepcorrect.models.layers import Layer
+from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.result import SCORES, Ranking, Score
+from deepcorrect.swapping.fusion import fuse
+from deepcorrect.swapping.graph import Graph
+from deepcorrect.swapping.graph_swap import GraphBatch, GraphSwap
+from deepcorrect.swapping.swaps import IMAGES_A_BATCH
+
+NO_GRADIENT = "--score top1: has no gradient to estimate it by; use probability or margin"
+
+
+class Estimate(NamedTuple):
+    """Top-1 accuracy with nothing swapped, a level each; by layer, (scores, filters, N), what each filter's swap gains,
+    averaged over the levels, NaN for what is not estimated."""
+
+    before: list[float]
+    gains: dict[str, Tensor]
+
+
+def attribute_filters(
+    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
+) -> Ranking:
+    """Estimate every filter's correction priority.
+
+    Args:
+        meter: the network, its images and their distortion.
+        levels: severities above 0.
+        layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
+        score: ``probability`` or ``margin``; top-1 has no gradient.
+        steps: gradients between the distorted and the clean values; the only one of one step is taken at the distorted.
+
+    Raises:
+        DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
+    """
+    before, gains = estimate_gains(meter, levels, layers=layers, score=score, steps=steps)
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "attribution")
+
+
+def estimate_gains(
+    meter: GainMeter,
+    levels: Sequence[float],
+    *,
+    layers: Sequence[Layer],
+    score: Score,
+    steps: int = 1,
+    swapped: Sequence[int] = (),
+) -> Estimate:
+    """What ``attribute_filters`` ranks by, image by image.
+
+    Args:
+        swapped: filters of every layer given that are swapped already.
+    """
+    if score == "top1":
+        raise DeepcorrectError(NO_GRADIENT)
+    count, processes = len(meter.images), meter.processes
+    swaps = captured_swaps(meter, layers)
+    gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
+    before = torch.zeros(len(levels), count)
+    estimated = torch.zeros(sum(layer.filters for layer in layers), count)
+    for place, level in enumerate(levels):
+        for start in processes.mine(range(0, count, IMAGES_A_BATCH)):
+            part = slice(start, start + IMAGES_A_BATCH)
+            clean, distorted = meter.load(part, level)
+            with looking(meter.model), autocast(meter.device, meter.precision):
+                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps, swapped)
+            before[place, part] = right.cpu()
+            estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
+            meter.advance(estimated[:, part].numel())
+    estimated, before = processes.total(estimated), processes.total(before)
+    for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
+        gains[name][SCORES.index(score)] = each
+    return Estimate(before.double().mean(1).tolist(), gains)
+
+
+def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, GraphSwap]:
+    """What swaps the filters of each layer on the network's graph, by name.
+
+    Raises:
+        DeepcorrectError: ``torch.export`` does not capture a layer.
+    """
+    swaps: dict[str, GraphSwap] = {}
+    for layer in layers:
+        swap = meter.swap(layer)
+        if not isinstance(swap, GraphSwap):
+            raise DeepcorrectError(
+                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use --method exact "
+                f"({meter.swaps.reasons[layer.name]})"
+            )
+        swaps[layer.name] = swap
+    return swaps
+
+
+def _attribute(
+    graph: Graph | None,
+    swaps: Mapping[str, GraphSwap],
+    clean: Batch,
+    distorted: Tensor,
+    score: Score,
+    steps: int,
+    swapped: Sequence[int],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Which images are right without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer."""
+    assert graph is not None
+    sites = [site for swap in swaps.values() for site in swap.sites]
+    kept = {node for swap in swaps.values() for node in swap.kept}
+    with torch.no_grad():
+        nodes, fused = fuse(graph, graph.before(sites, without=[graph.images]), unfused=sites)
+        wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
+    gradients: dict[Node, Tensor] = {}
+    if steps == 1 and not swapped:
+        held, gradients = _gradients(graph, graph.nodes, {graph.images: distorted}, [graph.images], clean.labels, kept, score)
+        held |= {graph.images: distorted}
+    else:
+        with torch.no_grad():
+            held = graph.run(graph.nodes, {graph.images: distorted}, {*kept, graph.images, graph.logits})
+    found = {}
+    with torch.no_grad():
+        for name, swap in swaps.items():
+            moves = GraphBatch(swap, wanted, held).moves
+            found[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
+            for step in range(steps):
+                share = torch.full((swap.channels, 1, 1), (step + 0.5) / steps if steps > 1 else 0.0, device=distorted.device)
+                share[list(swapped)] = 1
+                if share.any():
+                    gradients = _gradients_on_the_way(swap, held, moves, share, clean.labels, score)
+                if not any(node in gradients for node in moves):
+                    raise DeepcorrectError(f"layer {name}: the answers have no gradient by it; use --method exact")
+                for node, move in moves.items():
+                    if node in gradients:
+                        found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
+    right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
+    return right, {name: gains.T for name, gains in found.items()}
+
+
+def _gradients_on_the_way(
+    swap: GraphSwap, held: Mapping[Node, Any], moves: Mapping[Node, Tensor], share: Tensor, labels: Tensor, score: Score
+) -> dict[Node, Tensor]:
+    """Gradients by the values at a layer's cut and late sites, each moved a share of the way; only what follows is run."""
+    graph = swap.graph
+    goals = {node: held[node] + move for node, move in moves.items()}
+
+    def move(node: Node, value: Any) -> Any:
+        return value + share.to(value.dtype) * (goals[node] - value) if node in goals else value
+
+    given = {node: held[node] for node in (*swap.outside, graph.images)} | {node: move(node, held[node]) for node in swap.cut}
+    return _gradients(graph, swap.after_cut, given, swap.cut, labels, set(moves), score, move)[1]
+
+
+def _gradients(
+    graph: Graph,
+    nodes: Sequence[Node],
+    given: Mapping[Node, Any],
+    leaves: Sequence[Node],
+    labels: Tensor,
+    kept: set[Node],
+    score: Score,
+    replace: Callable[[Node, Any], Any] = lambda node, value: value,
+) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
+    """Values of some nodes, and the gradient of every image's score by those of them that it has one by.
+
+    Args:
+        nodes: those to run on the ``given`` values.
+        leaves: given ones that gradients go back to.
+        replace: as of ``Graph.run``.
+    """
+    with torch.enable_grad():
+        starts = {node: given[node].detach().clone().requires_grad_() for node in leaves}
+        values = graph.run(nodes, {**given, **starts}, {*kept, graph.logits}, replace=replace)
+        logits = values[graph.logits].float()
+        reached = scores_of(logits, labels)[SCORES.index(score)]
+        by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
+        found = (
+            torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
+            if by and reached.requires_grad
+            else [None] * len(by)
+        )
+    gradients = {node: gradient for node, gradient in zip(by, found, strict=True) if gradient is not None}
+    return {node: value.detach() for node, value in values.items()}, gradients

@@ -1,0 +1,77 @@
+"""Correction priority (section 4.1, Algorithm 1): which filters does a distortion ruin, and which are worth correcting?
+
+For every filter the output on distorted images is swapped for the output on the same images undistorted, that filter's
+alone, and the rest of the network runs. The priority is the gain in top-1 accuracy (Equation 1),
+
+    tau(i, j) = p_swap(i, j) - p_b,
+
+averaged over the severity levels. The same passes give two smoother gains: in the probability of the true class, and in its
+margin (its logit less the largest other one). Pairs of a filter and an image whose result the swap cannot change are not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from deepcorrect.base.device import Precision, device_of
+from deepcorrect.base.processes import Processes
+from deepcorrect.datasets.images import Images
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.models.layers import Layer
+from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.result import SCORES, Ranking, Score
+
+
+def rank_filters(
+    model: nn.Module,
+    images: Images,
+    distortion: Distortion,
+    levels: Sequence[float],
+    *,
+    layers: Sequence[Layer],
+    score: Score = "top1",
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    precision: Precision = "fp32",
+    memory: int | None = None,
+    processes: Processes | None = None,
+    parts: Path | None = None,
+    progress: Callable[[int], None] = lambda pairs: None,
+) -> Ranking:
+    """Measure every filter's correction priority, exactly.
+
+    Args:
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
+        images: 10 a class in the paper.
+        levels: severities above 0.
+        layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
+        score: what the priority is the mean gain of.
+        memory: bytes that a pass may take; without it 80 MB, near what caches hold, or half of what is free on a GPU.
+        processes: those that share the work; each returns the whole ranking.
+        parts: a folder to keep every finished layer and level in, and to continue from.
+        progress: called with the number of pairs of a filter and an image done since its last call.
+
+    Raises:
+        DeepcorrectError: the network does not answer every image by itself, labels lie outside its outputs, or the folder
+            holds gains of something else.
+    """
+    processes = processes or Processes()
+    meter = GainMeter(
+        model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress
+    )  # fmt: skip
+    return rank_from(GainFiles(meter, parts), levels, layers=layers, score=score)
+
+
+def rank_from(files: GainFiles, levels: Sequence[float], *, layers: Sequence[Layer], score: Score) -> Ranking:
+    """The exact ranking from what ``files`` hold or measure."""
+    found = {layer.name: [files.measure(layer, level) for level in levels] for layer in layers}
+    gains = {name: torch.stack([part.each for part in measured]).double().mean(0) for name, measured in found.items()}
+    before = [part.before[SCORES.index("top1")].double().mean().item() for part in next(iter(found.values()))]
+    meter = files.meter
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score)

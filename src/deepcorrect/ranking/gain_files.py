@@ -1,0 +1,99 @@
+"""Gains that are measured once: every finished layer and level is a file that an interrupted ranking continues from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_tensors, write_tensors
+from deepcorrect.models.layers import Layer
+from deepcorrect.ranking.gains import GainMeter, Gains
+from deepcorrect.ranking.provenance import require_same
+from deepcorrect.ranking.result import SCORES
+
+_KEY = "deepcorrect"
+
+
+class GainFiles:
+    """The gains that a meter measures, kept in a folder if there is one.
+
+    Every file says which network, images and distortion it is of; of several processes, the first has the folder.
+
+    Raises:
+        DeepcorrectError: the folder holds gains of something else, or of what cannot be told.
+    """
+
+    def __init__(self, meter: GainMeter, folder: Path | None = None) -> None:
+        self.meter = meter
+        self._folder = folder
+        self._provenance: dict[str, Any] = {}
+        self._finished: set[str] = set()
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DeepcorrectError(f"{folder}: gains cannot be kept there ({error}); choose another folder") from None
+            self._provenance = meter.provenance()
+            for file in sorted(folder.glob("*.safetensors")):
+                require_same(file, _header(file), self._provenance)
+                self._finished.add(file.name)
+        self._finished = meter.processes.agreed(self._finished)
+
+    def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
+        """As ``GainMeter.measure``, from its file if it is there, and into it.
+
+        Raises:
+            DeepcorrectError: the file is unsound or of other filters.
+        """
+        some = None if filters is None else sorted(set(filters))
+        name = _file_name(layer.name, float(level), some)
+        if name in self._finished:
+            self.meter.progress(layer.filters * len(self.meter.images))
+            saved = self._read(self._folder / name, layer, level, some) if self._folder else None
+            return self.meter.processes.agreed(saved)  # type: ignore[return-value]
+        gains = self.meter.measure(layer, level, filters=filters)
+        if self._folder:
+            of = self._provenance | _part(layer, level, some)
+            write_tensors(self._folder / name, vars(gains), metadata={_KEY: json.dumps(of, sort_keys=True)})
+            self._finished.add(name)
+        return gains
+
+    def _read(self, file: Path, layer: Layer, level: float, some: Sequence[int] | None) -> Gains:
+        require_same(file, _header(file), self._provenance | _part(layer, level, some))
+        found = read_tensors(file)
+        images = len(self.meter.images)
+        wanted = {"before": (len(SCORES), images), "each": (len(SCORES), layer.filters, images)}
+        if {name: tuple(value.shape) for name, value in found.items()} != wanted:
+            raise DeepcorrectError(f"{file}: does not hold the gains of {layer.name}; delete it to have it made again")
+        return Gains(**found)
+
+
+def _part(layer: Layer, level: float, some: Sequence[int] | None) -> dict[str, Any]:
+    return {"layer": layer.name, "level": float(level), "filters": "all" if some is None else list(some)}
+
+
+def _file_name(layer: str, level: float, some: Sequence[int] | None) -> str:
+    """Of letters that every file system takes; where the name does not tell it all, a digest does."""
+    safe = re.sub(r"[^\w.-]", "_", layer, flags=re.ASCII)[:100]
+    digest = hashlib.sha256(f"{layer} {some}".encode()).hexdigest()[:12]
+    told = some is None and safe == layer == layer.lower()
+    return f"{safe}-{level!r}.safetensors" if told else f"{safe}-{level!r}-{digest}.safetensors"
+
+
+def _header(file: Path) -> object:
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise DeepcorrectError(f"{file}: cannot be read ({error}); delete it to have it made again") from None
+    try:
+        return json.loads(metadata.get(_KEY, "null"))
+    except ValueError:
+        return None

@@ -1,0 +1,86 @@
+"""How far a ranking is to be trusted: standard errors, and agreement with itself on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from deepcorrect.base.seeding import Use, generator
+from deepcorrect.ranking.result import SCORES, Method, Ranking, Score
+
+_HALVINGS = 20
+
+
+def summarize(
+    distortion: str,
+    levels: Sequence[float],
+    seed: int,
+    baseline: Sequence[float],
+    gains: Mapping[str, Tensor],
+    score: Score,
+    method: Method = "exact",
+    order: Mapping[str, tuple[int, ...]] | None = None,
+) -> Ranking:
+    """The ranking by mean gains.
+
+    Args:
+        baseline: top-1 with nothing swapped, a level each.
+        gains: by layer, (scores, filters, images), averaged over the levels; NaN for a score that was not measured.
+        score: the one to rank by.
+        order: of filters, where it is another than that of the scores.
+    """
+    chosen, margin = SCORES.index(score), SCORES.index("margin")
+    images = next(iter(gains.values())).shape[2]
+    spread = images**0.5
+    measured = [place for place in range(len(SCORES)) if not any(found[place].isnan().any() for found in gains.values())]
+    return Ranking(
+        distortion,
+        tuple(float(level) for level in levels),
+        images,
+        seed,
+        tuple(baseline),
+        scores={name: _listed(found[chosen].mean(1)) for name, found in gains.items()},
+        score=score,
+        method=method,
+        errors={name: _listed(found[chosen].std(1) / spread) for name, found in gains.items() if images > 1},
+        margins={name: _listed(found[margin].mean(1)) for name, found in gains.items() if margin in measured},
+        reliability={
+            name: {SCORES[place]: agreed for place in measured if (agreed := reliability(found[place], seed)) is not None}
+            for name, found in gains.items()
+        },
+        order=dict(order or {}),
+    )
+
+
+def reliability(gains: Tensor, seed: int) -> float | None:
+    """The rank correlation of two rankings on halves of the images, stepped up to all of them (Spearman-Brown).
+
+    Args:
+        gains: (filters, images).
+        seed: of the halvings, of which 20 are averaged.
+
+    Returns:
+        At most 1, and that of the halves where it is below 0; None for fewer than two images or filters, or where all filters
+        are equal.
+    """
+    from scipy.stats import spearmanr
+
+    filters, images = gains.shape
+    if filters < 2 or images < 2:
+        return None
+    found = []
+    for halving in range(_HALVINGS):
+        order = torch.randperm(images, generator=generator(seed, Use.HALVES, halving))
+        first, second = gains[:, order[: images // 2]].mean(1), gains[:, order[images // 2 :]].mean(1)
+        if first.min() < first.max() and second.min() < second.max():
+            found.append(float(spearmanr(first, second).statistic))
+    if not found:
+        return None
+    half = sum(found) / len(found)
+    return 2 * half / (1 + half) if half > 0 else half
+
+
+def _listed(values: Tensor) -> tuple[float, ...]:
+    return tuple(values.tolist())

@@ -1,0 +1,155 @@
+"""What filters were ranked by, how far it is to be trusted, and the choice of filters from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json, write_json
+from deepcorrect.base.seeding import Use, generator
+
+Score = Literal["top1", "probability", "margin"]
+SCORES: tuple[Score, ...] = get_args(Score)
+Method = Literal["exact", "attribution", "joint"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Correction priorities and what they were measured on.
+
+    Attributes:
+        distortion: its name.
+        levels: severities, without the clean one.
+        images: how many images each level was measured on.
+        seed: of the images' choice and of the noise.
+        baseline: top-1 with nothing swapped, p_b, a level each.
+        scores: priority by layer and filter, averaged over the levels.
+        score: what the priority is the mean gain of: top-1 accuracy (Equation 1), the true class's probability, or its margin.
+        method: how they were found: every swap run, estimated from gradients, or chosen with those before swapped already.
+        errors: standard error of each score over images.
+        margins: mean gain in the true class's margin, which breaks ties.
+        reliability: by layer and score, the rank correlation to be expected of a ranking on as many other images.
+        order: by layer, filters from the most susceptible on, where that is more than the order of the scores.
+        network: fingerprint of the network; None where it is not known.
+    """
+
+    distortion: str
+    levels: tuple[float, ...]
+    images: int
+    seed: int
+    baseline: tuple[float, ...]
+    scores: dict[str, tuple[float, ...]]
+    score: Score = "top1"
+    method: Method = "exact"
+    errors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    margins: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    reliability: dict[str, dict[Score, float]] = field(default_factory=dict)
+    order: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    network: str | None = None
+
+    def local(self, layer: str) -> tuple[int, ...]:
+        """A layer's filters, the most susceptible first."""
+        if layer in self.order:
+            return self.order[layer]
+        return tuple(sorted(range(len(self.scores[layer])), key=lambda filter_: self._key(layer, filter_)))
+
+    def across(self) -> tuple[tuple[str, int], ...]:
+        """(layer, filter) over all ranked layers, the most susceptible first (global ranking)."""
+        pairs = [(layer, filter_) for layer, scores in self.scores.items() for filter_ in range(len(scores))]
+        return tuple(sorted(pairs, key=lambda pair: self._key(*pair)))
+
+    def _key(self, layer: str, filter_: int) -> tuple[float, float]:
+        margin = self.margins[layer][filter_] if layer in self.margins else 0.0
+        return -self.scores[layer][filter_], -margin
+
+    def images_to_separate(self, layer: str, count: int) -> float:
+        """How many images a level would put two standard errors between the ``count``-th filter of a layer and the next.
+
+        Infinite where these are equal; NaN where no errors were measured or no filter is left out.
+        """
+        order = self.local(layer)
+        if layer not in self.errors or not 0 < count < len(order):
+            return math.nan
+        last, next_ = order[count - 1], order[count]
+        gap = self.scores[layer][last] - self.scores[layer][next_]
+        error = math.hypot(self.errors[layer][last], self.errors[layer][next_])
+        return self.images * (2 * error / gap) ** 2 if gap > 1e-9 else math.inf  # less is rounding of equal means
+
+    def as_json(self) -> dict[str, object]:
+        """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
+        return asdict(self) | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, self.as_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Ranking:
+        """Read a saved ranking.
+
+        Raises:
+            DeepcorrectError: missing or not a ranking.
+        """
+        try:
+            return cls.from_json(read_json(path))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DeepcorrectError(f"{path}: not a ranking saved by deepcorrect ({error})") from None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Ranking:
+        """What ``as_json`` gave."""
+        fields = {name: value for name, value in content.items() if name not in ("local", "global")}
+        for name in ("levels", "baseline"):
+            fields[name] = tuple(fields[name])
+        for name in ("scores", "errors", "margins", "order"):
+            fields[name] = {layer: tuple(values) for layer, values in fields.get(name, {}).items()}
+        return cls(**fields)
+
+
+def count_of_share(share: float, filters: int, layer: str, option: str = "--share") -> int:
+    """How many filters a share of a layer is, rounded.
+
+    Args:
+        option: that the share is from, for messages.
+
+    Raises:
+        DeepcorrectError: the share lies outside (0, 1], or comes to no filter at all.
+    """
+    if not 0 < share <= 1:
+        raise DeepcorrectError(f"{option} {share:g}: outside (0, 1]; 0.5 corrects half of each layer's filters")
+    count = int(share * filters + 0.5)
+    if count == 0:
+        raise DeepcorrectError(f"{option} {share:g}: layer {layer} has {filters} filter(s), of which this is none")
+    return count
+
+
+def choose_locally(ranking: Ranking, shares: dict[str, float]) -> dict[str, tuple[int, ...]]:
+    """The most susceptible share of each layer by itself (local ranking); filters in ascending order."""
+    return {
+        layer: tuple(sorted(ranking.local(layer)[: count_of_share(share, len(ranking.scores[layer]), layer)]))
+        for layer, share in shares.items()
+    }
+
+
+def choose_globally(ranking: Ranking, shares: dict[str, float]) -> dict[str, tuple[int, ...]]:
+    """As many filters as the shares come to, the most susceptible of all these layers together (global ranking)."""
+    total = sum(count_of_share(share, len(ranking.scores[layer]), layer) for layer, share in shares.items())
+    chosen: dict[str, list[int]] = {layer: [] for layer in shares}
+    for layer, filter_ in [pair for pair in ranking.across() if pair[0] in shares][:total]:
+        chosen[layer].append(filter_)
+    return {layer: tuple(sorted(filters)) for layer, filters in chosen.items() if filters}
+
+
+def choose_randomly(filters: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, tuple[int, ...]]:
+    """As many filters of each layer, which has so many, drawn by seed: what a ranking is compared with (Figure 9)."""
+    chosen = {}
+    for place, (layer, share) in enumerate(shares.items()):
+        order = torch.randperm(filters[layer], generator=generator(seed, Use.DRAW, place)).tolist()
+        chosen[layer] = tuple(sorted(order[: count_of_share(share, filters[layer], layer)]))
+    return chosen

@@ -1,0 +1,83 @@
+"""Accuracy as severity grows, a line a network (Figure 9 among them)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from deepcorrect.report.plots.style import drawable, finish, legend_name, style
+from deepcorrect.runs.results import Record
+
+_FOLDER = re.compile(r" \([^()]*\)$")
+
+
+def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
+    """Top-1 accuracy against severity, a line a network."""
+    curves = {f"{record.name} (mean {record.mean_top1:.3f})": record.top1 for record in records}
+    return plot_levels(axes, records[0].distortion, records[0].levels, curves)
+
+
+def plot_levels(
+    axes: Axes,
+    distortion: str,
+    levels: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    dashed: Mapping[str, Sequence[float]] | None = None,
+) -> Axes:
+    """Top-1 accuracy against severity; dashed curves have the colours of the solid ones in turn."""
+    for place, (label, values) in enumerate(curves.items()):
+        _line(axes, levels, values, label, place)
+    for place, (label, values) in enumerate((dashed or {}).items()):
+        _line(axes, levels, values, label, place, dashed=True)
+    return _finish(axes, distortion)
+
+
+def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
+    """Correcting ranked filters (solid) against as many random ones (dashed, in the same colour) (Figure 9).
+
+    Args:
+        records: of one distortion and the same levels. One whose name ends in ``-random`` (a folder's name in brackets behind
+            it does not count) is a draw for the record with the rest of that name and as many trained parameters; of several
+            draws the mean is shown. Draws for no record are left out; other records are solid lines of their own.
+    """
+    draws: dict[tuple[str, int], list[Record]] = {}
+    others: dict[tuple[str, int], Record] = {}
+    for record in records:
+        name, random = _without_random(record.name)
+        key = name, record.trainable_parameters
+        if random:
+            draws.setdefault(key, []).append(record)
+        else:
+            others[key] = record
+    for place, (key, record) in enumerate(others.items()):
+        _line(axes, record.levels, record.top1, record.name, place)
+        if key in draws:
+            mean = np.mean([draw.top1 for draw in draws[key]], 0).tolist()
+            said = f" (mean of {len(draws[key])})" if len(draws[key]) > 1 else ""
+            _line(axes, record.levels, mean, f"{record.name}, random filters{said}", place, dashed=True)
+    return _finish(axes, records[0].distortion)
+
+
+def _without_random(name: str) -> tuple[str, bool]:
+    """What a record is called without its folder and ``-random``, and whether it had that."""
+    bare = _FOLDER.sub("", name)
+    return bare.removesuffix("-random"), bare.endswith("-random")
+
+
+def _line(
+    axes: Axes, levels: Sequence[float], values: Sequence[float], label: str, place: int, *, dashed: bool = False
+) -> None:
+    shown = style(place)
+    fill = "white" if dashed else shown["color"]
+    axes.plot(levels, values, "--" if dashed else "-", label=legend_name(label), markerfacecolor=fill, **shown)
+
+
+def _finish(axes: Axes, distortion: str) -> Axes:
+    axes.set_xlabel(f"severity of {drawable(distortion)} (0 = clean)")
+    axes.set_ylabel("top-1 accuracy")
+    axes.set_ylim(0, 1.02)
+    return finish(axes)

@@ -1,0 +1,27 @@
+"""Validation accuracy while training (Figure 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from deepcorrect.report.plots.style import finish, legend_name, style
+
+
+def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Axes:
+    """Mean validation accuracy against iterations, a line a network (Figure 12).
+
+    Args:
+        curves: by network, after every epoch: the optimiser steps until then and the top-1 accuracy, mean over the levels.
+    """
+    for place, (name, points) in enumerate(curves.items(), start=1):
+        steps, accuracies = zip(*points, strict=True)
+        axes.plot(steps, accuracies, label=legend_name(name), markevery=max(1, len(points) // 20), **style(place))
+    axes.set_xlabel("iterations")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_ylabel("validation accuracy, mean over levels")
+    return finish(axes)

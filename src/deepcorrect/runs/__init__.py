@@ -1,0 +1,1 @@
+"""What a run stores, and how it is read: records, comparisons, stages, samples and the numbers of every figure."""

@@ -1,0 +1,147 @@
+"""Finished runs as the report reads them, grouped by what they were measured under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from torch import Tensor
+
+from deepcorrect.adapters.file import read_header
+from deepcorrect.adapters.plan import Plan
+from deepcorrect.base.files import read_json, read_tensors
+from deepcorrect.ranking.result import Ranking
+from deepcorrect.runs import ideal
+from deepcorrect.runs.architecture import Architecture, read_architecture
+from deepcorrect.runs.ideal import IdealCurves
+from deepcorrect.runs.penultimate import Penultimate, read_penultimate
+from deepcorrect.runs.results import Record, Results, by_ladder, read_together
+
+__all__ = ["KERNELS", "Ranking", "SavedRun", "Section", "read_sections"]
+
+KERNELS = "kernels.safetensors"
+"""Holds the weights of the first convolution."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A finished run: its results, and what else its folder has; None or empty where it has not."""
+
+    folder: Path
+    results: Results
+
+    @property
+    def trained_name(self) -> str | None:
+        """What the trained network is called, of a run of correct or finetune."""
+        return self.results.records[-1].name if self.results.command in ("correct", "finetune") else None
+
+    @property
+    def command_line(self) -> str:
+        """What a person types to have this run."""
+        given: str | None = self.results.provenance.get("command_line")
+        return given or f"deepcorrect.pipeline, {self.results.command}, with the settings of {self.folder}"
+
+    @cached_property
+    def ranking(self) -> Ranking | None:
+        path = self.folder / "ranking.json"
+        return Ranking.load(path) if path.is_file() else None
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        path = self.folder / "correction.safetensors"
+        return read_header(path) if path.is_file() else None
+
+    @cached_property
+    def architecture(self) -> Architecture | None:
+        return read_architecture(self.folder)
+
+    @cached_property
+    def ideal(self) -> IdealCurves | None:
+        return ideal.read_ideal(self.folder) if (self.folder / ideal.FILE).is_file() else None
+
+    @cached_property
+    def kernels(self) -> dict[str, Tensor]:
+        path = self.folder / KERNELS
+        return read_tensors(path) if path.is_file() else {}
+
+    @cached_property
+    def penultimate(self) -> Penultimate | None:
+        """Features by network, the trained one under its name in the report."""
+        found = read_penultimate(self.folder)
+        if found is None or self.trained_name is None:
+            return None
+        named = {name if name == "baseline" else self.trained_name: values for name, values in found.features.items()}
+        return found._replace(features=named)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return list((self._json("classes.json") or {}).get("classes", ()))
+
+    @cached_property
+    def samples(self) -> dict[str, Any] | None:
+        """The sample images with their answers, those of the trained network under its name in the report."""
+        found = self._json("samples.json")
+        if found is None or self.trained_name is None:
+            return None
+        baseline, trained = found["answers"].values()
+        return found | {"answers": {"baseline": baseline, self.trained_name: trained}}
+
+    @cached_property
+    def training(self) -> list[tuple[int, float]]:
+        """Batches trained on and mean validation accuracy, after each epoch; runs of the first version lack the batches."""
+        epochs = (self._json("metrics.json") or {}).get("epochs", [])
+        return [(epoch["steps"], fmean(epoch["validation_top1"])) for epoch in epochs if "steps" in epoch]
+
+    def concerns(self, records: Sequence[Record]) -> bool:
+        """Whether it has one of these records, or ranked filters for the same levels."""
+        settings, first = self.results.settings, records[0]
+        ranked = settings.get("distortion") == first.distortion and tuple(settings.get("levels", ())) == first.levels[1:]
+        return ranked or any(record in records for record in self.results.records)
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        return read_json(path) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One distortion at some levels: the records, the baseline first, and the runs that they or rankings are of."""
+
+    records: list[Record]
+    runs: list[SavedRun]
+
+    @property
+    def distortion(self) -> str:
+        return self.records[0].distortion
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        return self.records[0].levels
+
+    @property
+    def tag(self) -> str:
+        """For names of files."""
+        return f"{self.distortion}-{self.levels[1]:g}-to-{self.levels[-1]:g}" if len(self.levels) > 1 else self.distortion
+
+    @property
+    def trained(self) -> list[SavedRun]:
+        return [run for run in self.runs if run.trained_name is not None]
+
+    def commands_of(self, *records: Record) -> list[str]:
+        """For each record the command line of the first run that has it."""
+        return [next(run.command_line for run in self.runs if record in run.results.records) for record in records]
+
+
+def read_sections(folders: Sequence[Path]) -> tuple[list[SavedRun], list[Section]]:
+    """Finished runs, and what they show by distortion and levels.
+
+    Raises:
+        DeepcorrectError: a folder holds no finished run.
+    """
+    runs = [SavedRun(folder, results) for folder, results in zip(folders, read_together(folders), strict=True)]
+    groups = by_ladder(record for run in runs for record in run.results.records)
+    return runs, [Section(records, [run for run in runs if run.concerns(records)]) for records in groups]

@@ -1,0 +1,136 @@
+"""Run a network on distorted images as if some filters of a layer had seen the clean ones: patching, channel by channel.
+
+A ``Swap`` prepares a batch once: the clean and the distorted pass. Then any number of pairs of a filter and an image are
+finished, many to a pass, and only what comes after the layer is run. ``GraphSwap`` does so on a captured graph; where there is
+none, ``HookSwap`` puts the channels in by a hook and the whole network runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.base.device import laid_out, out_of_memory
+from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.datasets.batches import batches
+from deepcorrect.datasets.images import Images
+from deepcorrect.models.inspection import looking
+from deepcorrect.models.layers import Layer
+from deepcorrect.swapping.base import Swap
+from deepcorrect.swapping.graph import Graph, capture
+from deepcorrect.swapping.graph_swap import GraphSwap
+from deepcorrect.swapping.hook_swap import HookSwap
+from deepcorrect.swapping.independence import agree, require_own_answers
+
+IMAGES_A_BATCH = 50
+
+
+def make_swap(model: nn.Module, graph: Graph | None, layer: Layer, image_shape: Sequence[int]) -> Swap:
+    """On the graph where the layer is found in it, else by hooks."""
+    if graph is not None:
+        swap = GraphSwap(graph, layer)
+        if swap.usable:
+            return swap
+    return HookSwap(model, layer, image_shape)
+
+
+def swaps_of(model: nn.Module, images: Images, device: torch.device) -> Swaps:
+    """What swaps the filters of a network that is run on some images, in batches of ``IMAGES_A_BATCH``."""
+    return Swaps(model, laid_out(next(batches(images, IMAGES_A_BATCH, device)).images, model))
+
+
+class Swaps:
+    """What swaps the filters of a network's layers: made once for each, and compared with hooks on some images.
+
+    Attributes:
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
+        images: some of those that it is run on, one or more, in their memory layout.
+        reasons: why a layer is swapped by hooks, by name.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        self.model = model
+        self.images = images
+        self.reasons: dict[str, str] = {}
+        self._uncaptured = ""
+        self._made: dict[str, Swap] = {}
+
+    @cached_property
+    def graph(self) -> Graph | None:
+        """The network captured, if it can be; in single precision, whatever it is run in."""
+
+        def keep(reason: str) -> None:
+            self._uncaptured = reason
+
+        with _plain(self.images.device):
+            return capture(self.model, self.images.clone(), tell=keep)
+
+    @property
+    def outputs(self) -> int:
+        """How many logits the network gives an image."""
+        return self._inspected[0]
+
+    def of(self, layer: Layer) -> Swap:
+        """What swaps a layer's filters.
+
+        Raises:
+            DeepcorrectError: the network does not answer every image by itself, or the layer does not.
+        """
+        if layer.name not in self._made:
+            wrong = self._inspected[1].get(layer.name)
+            if wrong:
+                raise DeepcorrectError(
+                    f"layer {layer.name} {wrong}: which image a row is of cannot be told; leave it out with --layers"
+                )
+            with _plain(self.images.device):
+                self._made[layer.name] = self._make(layer)
+        return self._made[layer.name]
+
+    @cached_property
+    def _inspected(self) -> tuple[int, dict[str, str]]:
+        with _plain(self.images.device):
+            return require_own_answers(self.model, self.images.clone())
+
+    def _make(self, layer: Layer) -> Swap:
+        hooks = HookSwap(self.model, layer, self.images.shape[1:])
+        if self.graph is None:
+            self.reasons[layer.name] = self._uncaptured
+            return hooks
+        swap = GraphSwap(self.graph, layer)
+        reason = swap.problem or self._compare(swap, hooks)
+        if not reason:
+            return swap
+        self.reasons[layer.name] = reason
+        return hooks
+
+    def _compare(self, swap: GraphSwap, hooks: HookSwap) -> str:
+        """How a swap on the graph differs from one by hooks, of two filters on two images; nothing where it does not."""
+        few = torch.cat([self.images[:4], self.images[:1].flip(3), self.images[:1].flip(2), self.images[:1].flip(2, 3)])[:4]
+        last = swap.channels - 1
+        filters = torch.tensor([0, 0, last, last], device=few.device)
+        images = torch.tensor([1, 0, 1, 0], device=few.device)
+        with looking(self.model), torch.no_grad():
+            wanted = hooks.prepare(few[:2], few[2:])
+            try:
+                found = swap.prepare(few[:2], few[2:])
+                pairs = found.finish(filters, images), wanted.finish(filters, images), wanted.logits[images]
+                whole = found.answer([0, last]), wanted.answer([0, last]), wanted.logits
+            except Exception as error:
+                if out_of_memory(error) or isinstance(error, DeepcorrectError):
+                    raise
+                return first_line(error)
+        for answer, by_hooks, before in (pairs, whole):
+            if not agree(answer, by_hooks, scale=float((by_hooks - before).nan_to_num(0, 0, 0).abs().max())):
+                return "a swap in the captured graph gives another answer than one by a hook"
+        return ""
+
+
+@contextmanager
+def _plain(device: torch.device) -> Iterator[None]:
+    """Single precision and tensors that autograd takes, whatever surrounds it."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield

@@ -1,0 +1,1 @@
+"""The training loop with its recipes, optimisers, batches and teacher."""

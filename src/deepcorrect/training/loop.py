@@ -1,0 +1,189 @@
+"""One training loop: for a baseline, for Finetune-k, for correction units and the ``c`` variants (Equation 5, section 5.1).
+
+What is trained is a module (a network, or the parts that a correction owns); what is run is the network around it. Only the
+trained module is put into training mode, so frozen batch normalisations keep their statistics.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepcorrect.base.device import autocast, device_of, laid_out
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import written_aside
+from deepcorrect.base.processes import Processes
+from deepcorrect.base.progress import EpochMetrics, Reporter, Silent
+from deepcorrect.base.seeding import Use, generator, own_random_state
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.evaluation.sweep import evaluate
+from deepcorrect.models.admission import logits_of
+from deepcorrect.training.batches import TrainingBatch, TrainingBatches
+from deepcorrect.training.optimizers import Optimizer
+from deepcorrect.training.recipes import Recipe
+from deepcorrect.training.teacher import Teacher
+
+
+def train(
+    network: nn.Module,
+    trained: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    *,
+    distortion: Distortion | None,
+    levels: Sequence[float],
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    corrected_layers: int = 0,
+    penalized: Sequence[Tensor] = (),
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
+    processes: Processes | None = None,
+    reporter: Reporter | None = None,
+) -> list[EpochMetrics]:
+    """Train in place and leave the weights of the epoch that was best on the validation images.
+
+    Args:
+        network: takes images (B, C, H, W) in [0, 1], returns logits, or in training mode several outputs of which one is called
+            ``logits`` and trained on.
+        trained: the module whose parameters are trained, the network itself or a part of it.
+        data: its training images are trained on, its validation images choose the epoch.
+        recipe: epochs, rates, batch size, augmentation, precision.
+        distortion: what the recipe's share of each batch suffers; None trains on clean images.
+        levels: severities to draw from, and to validate at (with the clean level).
+        device: where the network is; found out if it is not given.
+        corrected_layers: how many layers have correction units (a recipe may start gently from five on).
+        penalized: weights under the recipe's l1 penalty.
+        teacher: needed by a recipe that distils.
+        checkpoint: file that is written after every epoch and continued from when it is there.
+        processes: those that share every batch; the first alone has the checkpoint.
+        reporter: told of every batch and epoch.
+
+    Returns:
+        One record an epoch.
+
+    Raises:
+        DeepcorrectError: the loss is not finite, or the network has no logits among its outputs.
+        ValueError: the recipe distils and there is no teacher.
+    """
+    if (recipe.distill or recipe.match) and teacher is None:
+        raise ValueError("a recipe with distill or match needs a teacher")
+    device, processes, reporter = device_of(network, device), processes or Processes(), reporter or Silent()
+    source = TrainingBatches(
+        data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device, processes=processes
+    )  # fmt: skip
+    optimizer = Optimizer(trained.parameters(), recipe)
+    state = _State.restore(checkpoint, trained, optimizer, processes)
+    reporter.advance(len(state.history) * recipe.images_an_epoch(len(data.train)))
+    for epoch in range(len(state.history), recipe.epochs):
+        started = time.perf_counter()
+        network.eval()
+        trained.train()
+        losses = torch.zeros((), device=device)
+        seen = 0
+        stream = generator(seed, Use.NETWORK, epoch, processes.rank).initial_seed()
+        with teacher.attending() if teacher else nullcontext(), own_random_state(stream):
+            for step, batch in enumerate(source.epoch(epoch)):
+                batch = batch._replace(images=laid_out(batch.images, network), clean=laid_out(batch.clean, network))
+                position = epoch * source.steps_per_epoch + step
+                rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
+                with autocast(device, recipe.precision):
+                    loss = _loss(network, batch, recipe, teacher)
+                _require_finite(loss, position, rate)
+                if recipe.l1 and penalized:
+                    loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
+                (loss * batch.share).backward()  # type: ignore[no-untyped-call]
+                processes.add_gradients(trained.parameters())
+                optimizer.step(rate)
+                losses += loss.detach() * len(batch.labels)
+                seen += len(batch.labels)
+                reporter.advance(len(batch.labels) * processes.count)
+        processes.average(trained)
+        mean = processes.total(torch.stack([losses, torch.tensor(float(seen), device=device)]))
+        seconds = time.perf_counter() - started
+        validation = data.validation
+        if recipe.validate_images is not None:
+            validation = validation.balanced(recipe.validate_images, seed)
+        measured = evaluate(
+            network, validation, distortion or _IDENTITY, levels if distortion else (),
+            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes,
+        )  # fmt: skip
+        loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
+        metrics = EpochMetrics(epoch + 1, position + 1, loss_an_image, rate, measured.top1, images / seconds, seconds)
+        state.add(metrics, trained)
+        if checkpoint is not None:
+            state.save(checkpoint, trained, optimizer)
+        reporter.epochs(state.history)
+    trained.load_state_dict(state.best)
+    network.eval()
+    return state.history
+
+
+_IDENTITY = Distortion("none", lambda images, severity: images, {})
+
+
+def _loss(network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Teacher | None) -> Tensor:
+    """Cross entropy with the labels, mixed with what the teacher says."""
+    if teacher is None:
+        logits = logits_of(network(batch.images)).float()
+        return F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+    lesson = teacher.teach(batch.images, batch.clean)
+    labelled = F.cross_entropy(lesson.logits, batch.labels, label_smoothing=recipe.label_smoothing)
+    return (1 - recipe.distill) * labelled + recipe.distill * lesson.answers + recipe.match * lesson.features
+
+
+def _require_finite(loss: Tensor, step: int, rate: float) -> None:
+    if not math.isfinite(loss.item()):
+        raise DeepcorrectError(
+            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate or --precision fp32, "
+            "with another --out"
+        )
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside the trained module and the optimizer."""
+
+    history: list[EpochMetrics]
+    best: dict[str, Tensor]
+
+    @classmethod
+    def restore(cls, path: Path | None, trained: nn.Module, optimizer: Optimizer, processes: Processes) -> _State:
+        saved: dict[str, Any] | None = None
+        if path is not None and path.exists():
+            try:
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:
+                raise DeepcorrectError(f"{path}: not a sound checkpoint ({error}); delete it to start again") from error
+        saved = processes.agreed(saved)
+        if saved is None:
+            return cls([], {})
+        trained.load_state_dict(saved["trained"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history = [EpochMetrics(**{**entry, "validation_top1": tuple(entry["validation_top1"])}) for entry in saved["history"]]
+        return cls(history, saved["best"])
+
+    def add(self, metrics: EpochMetrics, trained: nn.Module) -> None:
+        if not self.history or metrics.validation_mean >= max(past.validation_mean for past in self.history):
+            self.best = {name: value.detach().clone() for name, value in trained.state_dict().items()}
+        self.history.append(metrics)
+
+    def save(self, path: Path, trained: nn.Module, optimizer: Optimizer) -> None:
+        state = {
+            "trained": trained.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": [asdict(metrics) for metrics in self.history],
+            "best": self.best,
+        }
+        with written_aside(path) as partial, partial.open("wb") as file:  # of a file, torch tells why it cannot be written
+            torch.save(state, file)
