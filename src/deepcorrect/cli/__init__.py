@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import speaking_of_options
 from deepcorrect.cli import commands, networks, viewing  # noqa: F401  they register their commands
 from deepcorrect.cli.application import app
 
@@ -25,7 +26,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        with speaking_of_options():
+            sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except DeepcorrectError as error:
         _fail(str(error))
     except _UsageError as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.base.words import argument
 
 
 class Images(ABC):
@@ -61,7 +62,7 @@ class Images(ABC):
             DeepcorrectError: ``count`` is below 1.
         """
         if count < 1:
-            raise DeepcorrectError(f"--images {count}: at least one image is needed")
+            raise DeepcorrectError(f"{argument('images', count)}: at least one image is needed")
         if count >= len(self):
             return self
         shuffled = torch.randperm(len(self), generator=generator(seed, Use.SUBSET))
