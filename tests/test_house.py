@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -24,6 +25,14 @@ ONLY = {"tasks": {"base"}, "report": {"base", "runs"}}
 """What some import and nothing else."""
 NEVER = {"ranking": {"adapters"}, "training": {"ranking"}}
 LONGEST = 300
+"""Lines of a file."""
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "architecture.md"
+SOURCES = [
+    file
+    for folder in ("src", "tests", "experiments", "benchmarks", "examples", "docs")
+    for file in (ROOT / folder).rglob("*.py")
+]
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -38,6 +47,14 @@ def imports(file: Path) -> Iterator[str]:
                 for name in node.names:
                     inner = f"{module}.{name.name}".removeprefix(".")
                     yield inner if inner in MODULES else module
+
+
+def table() -> dict[str, str]:
+    """The rooms of the architecture page in their order, each with what is said of it."""
+    rows: list[tuple[str, str]] = re.findall(
+        r"^\| `(\w+)(?:/|\.py)` \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return dict(rows)
 
 
 FILES = {
@@ -66,3 +83,34 @@ def test_no_module_needs_itself() -> None:
     """Round trips of imports, those inside functions and for type checkers included, have no order to be read in."""
     needs = {name: {module for module in imports(file) if module not in (name, "")} for name, file in MODULES.items()}
     TopologicalSorter(needs).prepare()
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("pipeline", "app", "cli")])
+def test_only_the_pipeline_takes_a_job(room: str) -> None:
+    takers = {
+        f"{file.relative_to(HOUSE)}: {node.name}"
+        for file in FILES[room]
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        for argument in ast.walk(node.args)
+        if isinstance(argument, ast.arg) and argument.annotation is not None
+        if "Job" in re.findall(r"\w+", ast.unparse(argument.annotation))
+    }
+    assert not takers
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {file.relative_to(ROOT): len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCES}
+    assert len(lengths) > 200
+    assert not {file: lines for file, lines in lengths.items() if lines > LONGEST}
+
+
+def test_the_architecture_page_has_the_rooms_in_their_order() -> None:
+    assert list(table()) == ROOMS
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if FILES[room]])
+def test_the_architecture_page_names_modules_that_exist(room: str) -> None:
+    named = re.findall(r"`([a-z]\w*)`", table()[room])
+    known = {part for file in FILES[room] for part in (file.stem, file.parent.name)}
+    assert set(named) <= known
