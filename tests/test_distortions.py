@@ -140,8 +140,8 @@ def test_levels_from_an_option() -> None:
     assert parse_levels("imagenet", blur, "cifar") == (1, 2, 3, 4, 5, 6)
     assert parse_levels("0.5,2", blur, "cifar") == (0.5, 2)
     assert parse_levels(".5,2", blur, "cifar") == (0.5, 2)
-    for wrong in ("1,x", "0,1", "typo", "1,nan", "1e400", "-1"):
-        with pytest.raises(DeepcorrectError, match="--levels"):
+    for wrong in ("1,x", "0,1", "typo", "1,nan", "1e400", "-1", "1,2,1.0", "", ","):
+        with pytest.raises(DeepcorrectError, match=r"^levels='"):
             parse_levels(wrong, blur, "cifar")
 
 

@@ -43,7 +43,7 @@ def test_a_restored_image_is_nearer_to_the_clean_one(
 
 
 def test_a_restorer_for_another_distortion_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DeepcorrectError, match="--restore bm3d: not for blur; there is bm3d for noise, wiener for blur"):
+    with pytest.raises(DeepcorrectError, match="restore='bm3d': not for blur; there is bm3d for noise, wiener for blur"):
         restored(get_distortion("blur"), "bm3d")
     if find_spec("bm3d") is None:
         with pytest.raises(DeepcorrectError, match="bm3d is not installed; pip install bm3d"):

@@ -14,6 +14,8 @@ _HOMES = {
     "CorrectionOptions": "pipeline.correct",
     "DeepcorrectError": "base.errors",
     "Distortion": "distortions.base",
+    "GaussianBlur": "distortions.blur",
+    "GaussianNoise": "distortions.noise",
     "Job": "pipeline.job",
     "Plan": "adapters.plan",
     "Ranking": "ranking.result",
@@ -48,6 +50,8 @@ if TYPE_CHECKING:  # a type checker knows these names and no others
     from deepcorrect.base.errors import DeepcorrectError as DeepcorrectError
     from deepcorrect.datasets import load_dataset as load_dataset
     from deepcorrect.distortions.base import Distortion as Distortion
+    from deepcorrect.distortions.blur import GaussianBlur as GaussianBlur
+    from deepcorrect.distortions.noise import GaussianNoise as GaussianNoise
     from deepcorrect.distortions.registry import get_distortion as get_distortion
     from deepcorrect.distortions.registry import register as register
     from deepcorrect.evaluation.sweep import evaluate as evaluate

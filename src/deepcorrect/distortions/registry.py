@@ -1,4 +1,4 @@
-"""Image distortions with a severity (section 3.2): Gaussian blur and additive white Gaussian noise.
+"""Distortions by name (section 3.2): ``blur``, ``noise``, and a user's own.
 
 A distortion acts on float images in [0, 1], shape (B, C, H, W), with one severity per image; severity 0 returns the image
 unchanged. Standard deviations follow the paper: pixels for blur, the 0-255 scale for noise. Noise is neither clipped nor
@@ -6,37 +6,49 @@ rounded; beyond the border of a blurred image lie zeros.
 
 A distortion of your own joins by one registration::
 
-    @register("dim", ladders={"default": (0.2, 0.4, 0.6)})
+    @register("dim", levels=(0.2, 0.4, 0.6))
     def dim(images, severity):
         return images * (1 - severity.view(-1, 1, 1, 1))
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.plugins import load_file
-from deepcorrect.distortions.base import DEFAULT, Distortion
+from deepcorrect.base.words import argument
+from deepcorrect.distortions.base import DEFAULT, Distortion, as_levels
 
 _REGISTRY: dict[str, Distortion] = {}
+Function = Callable[..., Tensor]
 
 
 def register(
-    name: str, *, ladders: Mapping[str, Sequence[float]], random: bool = False
-) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Make a function, or an object that can be called, a distortion by name (see the module's example)."""
+    name: str,
+    *,
+    ladders: Mapping[str, Iterable[float]] | None = None,
+    random: bool = False,
+    levels: Iterable[float] | None = None,
+) -> Callable[[Function], Function]:
+    """Make a function, or an object that can be called, a distortion by name (see the module's example).
 
-    def add(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        steps = {ladder: tuple(float(level) for level in levels) for ladder, levels in ladders.items()}
-        _REGISTRY[name] = Distortion(name, function, steps, random)
+    Args:
+        name: as on the command line, in place of an earlier distortion of that name.
+        ladders, random, levels: as in ``Distortion``.
+
+    Raises:
+        DeepcorrectError: ladders or levels that ``Distortion`` refuses.
+    """
+
+    def decorate(function: Function) -> Function:
+        _REGISTRY[name] = Distortion(name, function, ladders, random, levels=levels)
         return function
 
-    return add
+    return decorate
 
 
 def get_distortion(spec: str | Distortion) -> Distortion:
@@ -52,30 +64,38 @@ def get_distortion(spec: str | Distortion) -> Distortion:
         load_file(Path(path))
     if name not in _REGISTRY:
         where = f"{path} registers no distortion" if separator else "unknown distortion"
-        raise DeepcorrectError(f"--distortion {spec}: {where} {name!r}; known: {', '.join(sorted(_REGISTRY))}")
+        raise DeepcorrectError(f"{argument('distortion', spec)}: {where} {name!r}; known: {', '.join(sorted(_REGISTRY))}")
     return _REGISTRY[name]
 
 
 def ladders_for(ladder: str) -> dict[str, tuple[float, ...]]:
     """The severities of every registered distortion that has this ladder or a default one, by its name."""
-    return {name: kind.levels(ladder) for name, kind in _REGISTRY.items() if {ladder, DEFAULT} & kind.ladders.keys()}
+    return {
+        name: distortion.levels(ladder)
+        for name, distortion in _REGISTRY.items()
+        if {ladder, DEFAULT} & distortion.ladders.keys()
+    }
 
 
 def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tuple[float, ...]:
-    """Severities from ``0.5,1,2`` or the name of a ladder; those of the data's own ``ladder`` when None.
+    """The severities that an option asks for.
+
+    Args:
+        given: numbers separated by commas (``0.5,1,2``) or the name of one of the distortion's ladders; None for the levels
+            that suit the data.
+        ladder: of the data, ``Dataset.ladder``.
 
     Raises:
-        DeepcorrectError: neither numbers above 0 nor a ladder.
+        DeepcorrectError: neither numbers above 0, each once, nor a ladder.
     """
     if given is None:
         return distortion.levels(ladder)
     if given in distortion.ladders:
         return distortion.ladders[given]
+    said = argument("levels", given)
     try:
-        levels = tuple(float(level) for level in given.split(","))
+        numbers = [float(number) for number in given.split(",")]
     except ValueError:
         known = ", ".join(distortion.ladders)
-        raise DeepcorrectError(f"--levels {given}: neither numbers nor a ladder of {distortion.name} ({known})") from None
-    if not all(0 < level < math.inf for level in levels):
-        raise DeepcorrectError(f"--levels {given}: give numbers above 0, separated by commas; clean images are always measured")
-    return levels
+        raise DeepcorrectError(f"{said}: neither numbers nor a ladder of {distortion.name} ({known})") from None
+    return as_levels(numbers, said)

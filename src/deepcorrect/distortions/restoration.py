@@ -11,7 +11,6 @@ Both restorers are non-blind, as in the paper: they are told the distortion's se
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.distortions.blur import gaussian_blur
 
@@ -37,17 +37,17 @@ def restored(distortion: Distortion, name: str) -> Distortion:
         DeepcorrectError: another restorer or distortion, or its package is not installed.
     """
     if name not in _RESTORERS or _RESTORERS[name][0] != distortion.name:
-        known = ", ".join(f"{restorer} for {kind}" for restorer, (kind, _, _) in _RESTORERS.items())
-        raise DeepcorrectError(f"--restore {name}: not for {distortion.name}; there is {known}")
+        known = ", ".join(f"{restorer} for {suits}" for restorer, (suits, _, _) in _RESTORERS.items())
+        raise DeepcorrectError(f"{argument('restore', name)}: not for {distortion.name}; there is {known}")
     _, restore, package = _RESTORERS[name]
     library = _import(name, package)
 
     def distort_and_restore(images: Tensor, severity: Tensor, *noise: Tensor) -> Tensor:
         distorted = distortion.function(images, severity, *noise)
-        found = [restore(library, image, level) for image, level in zip(distorted, severity.tolist(), strict=True)]
-        return torch.stack(found).to(images)
+        images_restored = [restore(library, image, level) for image, level in zip(distorted, severity.tolist(), strict=True)]
+        return torch.stack(images_restored).to(images)
 
-    return replace(distortion, function=distort_and_restore)
+    return Distortion(distortion.name, distort_and_restore, distortion.ladders, distortion.random)
 
 
 def _denoise(bm3d: ModuleType, image: Tensor, sigma: float) -> Tensor:
@@ -76,7 +76,7 @@ def _import(name: str, module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError:
-        raise DeepcorrectError(f"--restore {name}: {package} is not installed; pip install {package}") from None
+        raise DeepcorrectError(f"{argument('restore', name)}: {package} is not installed; pip install {package}") from None
 
 
 _RESTORERS: dict[str, tuple[str, Callable[[ModuleType, Tensor, float], Tensor], str]] = {
