@@ -143,7 +143,7 @@ def test_the_baseline_costs_no_correction(axes: Axes) -> None:
     ]
     drawn = lines(plots.plot_pareto(axes, records, "trainable_parameters"))
     assert points(drawn["Pareto front"]) == [pytest.approx(point) for point in ((1000, 0.7), (20_000, 0.8))]
-    assert drawn["baseline (all it has)"].get_markerfacecolor() == "white"
+    assert drawn["baseline (all its parameters)"].get_markerfacecolor() == "white"
     assert points(drawn["poor"]) == [pytest.approx((5000, 0.6))]
     assert axes.get_xscale() == "log"
     drawn = lines(plots.plot_pareto(Figure().subplots(), records, "multiply_accumulates"))

@@ -14,7 +14,7 @@ HEADING = "How accurate, at what cost"
 
 
 def draw_accuracy_figures(section: Section, sheet: Sheet) -> None:
-    """Those that the section's runs have the numbers for."""
+    """Every figure for which the section's runs have the numbers."""
     _accuracy(section, sheet)
     _cost(section, sheet)
     _training(section, sheet)
@@ -24,7 +24,7 @@ def draw_accuracy_figures(section: Section, sheet: Sheet) -> None:
 def _accuracy(section: Section, sheet: Sheet) -> None:
     said = "; ".join(f"{record.name} falls from {record.top1[0]:.3f} to {record.top1[-1]:.3f}" for record in section.records)
     sheet.draw(
-        HEADING, "accuracy", f"Accuracy as {section.distortion} grows", said,
+        HEADING, "accuracy", f"Accuracy under increasing {section.distortion}", said,
         lambda axes: plots.plot_accuracy(axes[0], section.records),
         commands=section.commands_of(*section.records),
     )  # fmt: skip
@@ -67,7 +67,7 @@ def _random(section: Section, sheet: Sheet) -> None:
     if drawn and ranked:
         said = "; ".join(f"{record.name} {record.mean_top1:.3f} on average" for record in (*ranked, *drawn))
         sheet.draw(
-            HEADING, "random", "Corrected filters chosen by rank and at random", said,
+            HEADING, "random", "Filters chosen by the ranking and at random", said,
             lambda axes: plots.plot_ranked_and_random(axes[0], [*ranked, *drawn]),
             commands=section.commands_of(*ranked, *drawn),
         )  # fmt: skip

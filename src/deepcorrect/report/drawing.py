@@ -23,9 +23,9 @@ _LONGEST = 150
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: its caption, what it says to those who do not see it, where its numbers come from.
+    """A figure: its caption, its text alternative, and the commands that made its numbers.
 
-    One that could not be drawn has no picture, and the reason for a note.
+    A figure that could not be drawn has no picture; its note gives the reason.
     """
 
     title: str
@@ -38,10 +38,10 @@ class Drawing:
 
 @dataclass
 class Sheet:
-    """Collects drawings under some headings; files go into ``folder``, ``tag`` at the end of their names, none over another.
+    """Collects drawings under headings; their files go into ``folder``, with ``tag`` at the end of each name, none overwritten.
 
     Attributes:
-        taken: files of this page so far, without their suffix.
+        taken: the files of this page so far, without suffix.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Sheet:
 
     @contextmanager
     def attempt(self, heading: str, title: str) -> Iterator[None]:
-        """Have what fails inside stand in the page as a missing figure with its reason: the page is not lost for it."""
+        """Turn an error inside into a missing figure, named on the page with the reason; the rest of the page is made."""
         try:
             yield
         except Exception as error:
@@ -88,7 +88,7 @@ class Sheet:
             self.groups.setdefault(heading, []).append(Drawing(title, "", "", f"not drawn: {reason}", [], wide=False))
 
     def _path(self, name: str) -> Path:
-        """Without a suffix: of letters and digits that any disk takes, and of no figure before."""
+        """A path without a suffix, of characters that every file system accepts, that no earlier figure has."""
         plain = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in f"{name}-{self.tag}")
         path = self.folder / plain[:_LONGEST]
         while path in self.taken:

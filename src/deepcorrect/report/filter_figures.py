@@ -1,4 +1,4 @@
-"""Which filters suffer: priorities, the first layer's kernels in their order, and what perfect corrections would give."""
+"""Which filters suffer: priorities, the first layer's kernels in their order, and the accuracy under ideal correction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _ranking(ranking: Ranking, runs: Sequence[SavedRun], sheet: Sheet) -> None:
     commands, name = [run.command_line for run in runs], runs[0].folder.name
     best = {layer: ranking.local(layer)[0] for layer in ranking.scores}
     said = "; ".join(f"{layer}: filter {top} first, {ranking.scores[layer][top]:+.4f}" for layer, top in best.items())
-    measured = f"under {ranking.distortion} ({ranking.images} images a level)"
+    measured = f"under {ranking.distortion} ({ranking.images} images per level)"
     rows = len(ranking.scores)
     sheet.draw(
         HEADING, f"priority-map-{name}", f"Correction priority by layer and filter {measured}", said,
@@ -56,18 +56,18 @@ def _ranking(ranking: Ranking, runs: Sequence[SavedRun], sheet: Sheet) -> None:
 
 def _trust(ranking: Ranking, counts: Mapping[str, int]) -> str:
     """How far a ranking is to be trusted, where that was measured."""
-    reliable = {layer: found[ranking.score] for layer, found in ranking.reliability.items() if ranking.score in found}
+    reliable = {layer: scores[ranking.score] for layer, scores in ranking.reliability.items() if ranking.score in scores}
     needed = {layer: ranking.images_to_separate(layer, count) for layer, count in counts.items()}
     separated = [f"{layer} {images:,.0f}" for layer, images in needed.items() if math.isfinite(images)]
     parts = []
     if reliable:
-        values = [f"{layer} {found:.2f}" for layer, found in reliable.items()]
+        values = [f"{layer} {correlation:.2f}" for layer, correlation in reliable.items()]
         if len(values) > MOST_CURVES:
             values = [f"{min(reliable.values()):.2f} to {max(reliable.values()):.2f} over {len(values)} layers"]
-        parts.append(f"Rank correlation to be expected of a ranking on as many other images: {', '.join(values)}.")
+        parts.append(f"Expected rank correlation with a ranking on the same number of other images: {', '.join(values)}.")
     if separated:
         parts.append(
-            "Images a level that would put two standard errors between the last corrected filter and the next: "
+            "Images per level needed to separate the last corrected filter from the next by two standard errors: "
             f"{', '.join(separated)}."
         )
     return " ".join(parts)
@@ -83,11 +83,11 @@ def _ideal(run: SavedRun, section: Section, sheet: Sheet) -> None:
     by_share = {f"{share:.0%}": fmean(top1) for share, top1 in zip(curves.shares, curves.top1[first], strict=True)}
     by_layer = {layer: fmean(top1[curves.shares.index(half)]) for layer, top1 in curves.top1.items()}
     sheet.draw(
-        HEADING, f"ideal-shares-{run.folder.name}", f"More and more of {first} corrected perfectly", _means(by_share),
+        HEADING, f"ideal-shares-{run.folder.name}", f"Ideal correction of a growing share of {first}", _means(by_share),
         lambda axes: plots.plot_ideal_shares(axes[0], curves, first, clean), commands=[run.command_line],
     )  # fmt: skip
     sheet.draw(
-        HEADING, f"ideal-layers-{run.folder.name}", f"{half:.0%} of one layer corrected perfectly", _means(by_layer),
+        HEADING, f"ideal-layers-{run.folder.name}", f"Ideal correction of {half:.0%} of one layer", _means(by_layer),
         lambda axes: plots.plot_ideal_layers(axes[0], curves, half, clean), commands=[run.command_line],
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The corrected network: its layers and units, its features, the classes it wins, and what it says to sample images."""
+"""The corrected network: its layers and units, its features, its accuracy by class, and its answers to sample images."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from deepcorrect.runs.results import Record
 from deepcorrect.runs.saved import SavedRun, Section
 
 NETWORK = "The corrected network"
-INSIDE = "What it sees"
+INSIDE = "Features, classes and answers"
 
 
 def draw_network_figures(section: Section, sheet: Sheet) -> None:
-    """Those that the section's runs have the numbers for."""
+    """Every figure for which the section's runs have the numbers."""
     _architectures(section, sheet)
-    for number, (found, runs) in enumerate(_asked_together(section)):
+    for number, (penultimate, runs) in enumerate(_grouped_by_images(section)):
         with sheet.attempt(INSIDE, "Penultimate features of test images by class"):
-            _embedding(f"embedding-{number}", found, runs, section.distortion, sheet)
+            _embedding(f"embedding-{number}", penultimate, runs, section.distortion, sheet)
     _classes(section, sheet)
     _samples(section, sheet)
 
 
 def _architectures(section: Section, sheet: Sheet) -> None:
-    """Each way of changing the network once, and the first of its correction units."""
+    """Each architecture once, and the first of its correction units."""
     shown: list[Architecture] = []
     for run in section.trained:
         drawn = run.architecture
@@ -61,47 +61,47 @@ def _unit(run: SavedRun, layer: str, unit: UnitDescription, sheet: Sheet) -> Non
     )  # fmt: skip
 
 
-def _embedding(name: str, found: Penultimate, runs: Sequence[SavedRun], distortion: str, sheet: Sheet) -> None:
+def _embedding(name: str, penultimate: Penultimate, runs: Sequence[SavedRun], distortion: str, sheet: Sheet) -> None:
     """t-SNE, a row a network, a column a level."""
-    points, levels = plots.embed(found), found.levels.tolist()
-    apart = {
-        network: ", ".join(f"{plots.class_separation(level, found.labels):.2f}" for level in values)
-        for network, values in found.features.items()
+    points, levels = plots.embed(penultimate), penultimate.levels.tolist()
+    separation = {
+        network: ", ".join(f"{plots.class_separation(level, penultimate.labels):.2f}" for level in values)
+        for network, values in penultimate.features.items()
     }
 
     def draw(axes: Sequence[Axes]) -> None:
         panels = iter(axes)
         for network, maps in points.items():
-            for level, places in zip(levels, maps, strict=True):
+            for level, positions in zip(levels, maps, strict=True):
                 panel = next(panels)
                 rightmost = level == levels[-1]
-                plots.plot_embedding(panel, places, found.labels.numpy(), runs[0].classes, legend=rightmost)
+                plots.plot_embedding(panel, positions, penultimate.labels.numpy(), runs[0].classes, legend=rightmost)
                 seen = f"{plots.drawable(distortion, 24)} {level:g}" if level else "clean"
                 panel.set_title(f"{plots.drawable(network, 32)}, {seen}", fontsize="small")
 
     sheet.draw(
         INSIDE, name, "Penultimate features of test images by class (t-SNE), from clean to severe",
-        "Share of an image's five nearest that are of its class, from clean to severe: "
-        + "; ".join(f"{network} {said}" for network, said in apart.items()),
+        "Share of an image's five nearest neighbours that belong to its class, from clean to severe: "
+        + "; ".join(f"{network} {shares}" for network, shares in separation.items()),
         draw, commands=[run.command_line for run in runs], grid=(len(points), len(levels)), shared=True,
         size=(3.2 * len(levels), 0.6 + 2.8 * len(points)),
     )  # fmt: skip
 
 
-def _asked_together(section: Section) -> list[tuple[Penultimate, list[SavedRun]]]:
-    """Features of the same images together, with the runs that they are of."""
-    together: list[tuple[Penultimate, list[SavedRun]]] = []
+def _grouped_by_images(section: Section) -> list[tuple[Penultimate, list[SavedRun]]]:
+    """The features of the same images together, with the runs that they come from."""
+    groups: list[tuple[Penultimate, list[SavedRun]]] = []
     for run in section.trained:
-        found = run.penultimate
-        if found is None:
+        penultimate = run.penultimate
+        if penultimate is None:
             continue
-        for place, (known, runs) in enumerate(together):
-            if known.labels.equal(found.labels) and known.levels.equal(found.levels):
-                together[place] = (known._replace(features={**known.features, **found.features}), [*runs, run])
+        for index, (known, runs) in enumerate(groups):
+            if known.labels.equal(penultimate.labels) and known.levels.equal(penultimate.levels):
+                groups[index] = (known._replace(features={**known.features, **penultimate.features}), [*runs, run])
                 break
         else:
-            together.append((found, [run]))
-    return together
+            groups.append((penultimate, [run]))
+    return groups
 
 
 def _classes(section: Section, sheet: Sheet) -> None:
@@ -119,7 +119,7 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
     won, lost, equal = class_counts(ours, theirs)
     sheet.draw(
         INSIDE, f"classes-{first.name}-{second.name}",
-        f"Accuracy of {first.name} less that of {second.name}, class by class, mean over levels",
+        f"Accuracy of {first.name} minus that of {second.name} in each class, mean over levels",
         f"{first.name} is better in {won} classes, worse in {lost}, equal in {equal}",
         lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
         commands=section.commands_of(first, second), size=(5, 4.4),
@@ -127,7 +127,7 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
 
 
 def _samples(section: Section, sheet: Sheet) -> None:
-    """Of the first run that has some, for each of its networks."""
+    """Those of the first run that has some, for each of its networks."""
     for run in section.trained:
         if run.samples is not None:
             for network in run.samples["answers"]:
@@ -138,8 +138,8 @@ def _samples(section: Section, sheet: Sheet) -> None:
 def _answers(run: SavedRun, samples: dict[str, Any], network: str, distortion: str, sheet: Sheet) -> None:
     right = [sum(answer["right"] for answer in level) for level in samples["answers"][network]]
     sheet.draw(
-        INSIDE, f"samples-{network}-{run.folder.name}", f"What {network} says as {distortion} grows",
-        f"Right of {len(samples['labels'])}: {', '.join(map(str, right))}",
+        INSIDE, f"samples-{network}-{run.folder.name}", f"Answers of {network} under increasing {distortion}",
+        f"Correct of {len(samples['labels'])}, from clean to severe: {', '.join(map(str, right))}",
         lambda axes: plots.plot_samples(axes[0], samples, network),
         commands=[run.command_line], size=plots.samples_size(samples),
     )  # fmt: skip

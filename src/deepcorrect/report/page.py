@@ -33,7 +33,7 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
     if not sections:
         raise DeepcorrectError(f"{folders[0]}: no accuracies to show; give runs of assess, correct, finetune or evaluate")
     environment = Environment(loader=PackageLoader("deepcorrect.report"), autoescape=True)
-    comparisons = {(found.distortion, found.levels): found for found in compare_records(folders)}
+    comparisons = {(comparison.distortion, comparison.levels): comparison for comparison in compare_records(folders)}
     figures = output.parent / "figures"
     taken: set[Path] = set()
     shown = [_show(section, Sheet(figures, section.tag, taken=taken), comparisons) for section in sections]
@@ -53,7 +53,7 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
         "images": records[0].images,
         "headline": _headline(section),
         "records": records,
-        "best": [max(record.top1[place] for record in records) for place in range(len(section.levels))],
+        "best": [max(record.top1[index] for record in records) for index in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
         "commands": {record.name: section.commands_of(record) for record in records},
         "comparison": comparisons.get((section.distortion, section.levels)),
@@ -63,24 +63,24 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
 
 
 def _headline(section: Section) -> str:
-    """What the distortion costs, and how much of it the best network brings back, over the levels above 0."""
+    """What the distortion costs, and how much of that the best network recovers, on average over the levels above 0."""
     means = {record.name: sum(record.top1[1:]) / max(1, len(record.top1) - 1) for record in section.records}
     first, *others = section.records
     name = "The baseline" if first.name == "baseline" else first.name
     said = (
-        f"{name} answers {first.top1[0]:.1%} of clean images rightly, "
-        f"and {means[first.name]:.1%} on average as {section.distortion} grows."
+        f"{name} classifies {first.top1[0]:.1%} of clean images correctly, "
+        f"and {means[first.name]:.1%} under {section.distortion}, averaged over the severities."
     )
     lost = first.top1[0] - means[first.name]
     if not others or lost <= 0:
         return said
     best = max(others, key=lambda record: means[record.name])
-    regained = (means[best.name] - means[first.name]) / lost
-    return f"{said} {best.name} answers {means[best.name]:.1%} of these: {regained:.0%} of what was lost."
+    recovered = (means[best.name] - means[first.name]) / lost
+    return f"{said} {best.name} reaches {means[best.name]:.1%} there: it recovers {recovered:.0%} of the loss."
 
 
 def _merge_samples(runs: Sequence[SavedRun]) -> list[dict[str, Any]]:
-    """One walk for all runs that show the same images, with every network's answers."""
+    """The samples of all runs, those of the same images as one, with every network's answers."""
     merged: list[dict[str, Any]] = []
     for run in runs:
         if run.samples is None:

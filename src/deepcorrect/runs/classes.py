@@ -1,4 +1,4 @@
-"""Accuracy class by class, and two networks compared by it (Figure 11)."""
+"""Accuracy in each class, and two networks compared by it (Figure 11)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from deepcorrect.runs.results import Record
 
 
 def class_means(record: Record) -> list[float | None]:
-    """Mean accuracy over the levels of each class; None for a class without images."""
+    """Accuracy in each class, mean over the levels, in [0, 1]; None for a class without images."""
     columns = zip(*record.per_class, strict=True)
     return [None if None in column else fmean(value for value in column if value is not None) for column in columns]
 
 
 def class_differences(first: Sequence[float | None], second: Sequence[float | None]) -> dict[int, float]:
-    """What the first network is better by, for each class that both have; exactly 0 where they differ by rounding alone."""
+    """Accuracy of the first network minus that of the second, by label; exactly 0 where only rounding differs.
+
+    Args:
+        first, second: accuracy in each class; classes for which either has None are left out.
+    """
     pairs = enumerate(zip(first, second, strict=True))
-    found = {place: a - b for place, (a, b) in pairs if a is not None and b is not None}
-    return {place: 0.0 if abs(difference) < 1e-9 else difference for place, difference in found.items()}
+    differences = {label: ours - theirs for label, (ours, theirs) in pairs if ours is not None and theirs is not None}
+    return {label: 0.0 if abs(difference) < 1e-9 else difference for label, difference in differences.items()}
 
 
 def class_counts(first: Sequence[float | None], second: Sequence[float | None]) -> tuple[int, int, int]:
-    """How many classes the first network wins, loses and shares with the second.
+    """In how many classes the first network is better than the second, worse, and equal.
 
     Args:
-        first, second: accuracy on each class; None for a class without images, which does not count.
+        first, second: accuracy in each class; None for a class without images, which does not count.
     """
     differences = class_differences(first, second)
     won = sum(difference > 0 for difference in differences.values())

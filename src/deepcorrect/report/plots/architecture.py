@@ -23,19 +23,19 @@ _LEGEND = 0.25
 _FONT = 7.0
 
 
-class _Kind(TypedDict):
+class _BoxStyle(TypedDict):
     facecolor: str
     edgecolor: str
     linestyle: Literal["-", "--"]
 
 
-_FROZEN: _Kind = {"facecolor": "#F0F0F0", "edgecolor": "#707070", "linestyle": "--"}
-_RETRAINED: _Kind = {"facecolor": "#A9D8F2", "edgecolor": COLOURS[1], "linestyle": "-"}
-_UNIT: _Kind = {"facecolor": "#F6D28B", "edgecolor": COLOURS[2], "linestyle": "-"}
+_FROZEN: _BoxStyle = {"facecolor": "#F0F0F0", "edgecolor": "#707070", "linestyle": "--"}
+_RETRAINED: _BoxStyle = {"facecolor": "#A9D8F2", "edgecolor": COLOURS[1], "linestyle": "-"}
+_UNIT: _BoxStyle = {"facecolor": "#F6D28B", "edgecolor": COLOURS[2], "linestyle": "-"}
 
 
 def architecture_size(architecture: Architecture) -> tuple[float, float]:
-    """Width and height in inches of a figure in which everything can be read."""
+    """Width and height in inches of a figure in which all text is legible."""
     rows = _rows(architecture.layers)
     return _COLUMN * len(rows[0]) + 0.25, sum(_height(row) for row in rows) + _LEGEND
 
@@ -45,8 +45,8 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
 
     Frozen layers are grey with dashed outlines, retrained ones filled. A correction unit branches off the layer's output: how
     many of its filters are corrected, the unit's convolutions from bottom to top, and the addition. Below each layer stand its
-    name, without what all names begin with, and the height and width of its output. Arrows give the forward order; skip
-    connections are not known and not drawn.
+    name, without the prefix that all names share, and the height and width of its output. Arrows give the forward order; skip
+    connections are not known and so not drawn.
     """
     width, height = architecture_size(architecture)
     font = _FONT * _scale(axes, width)
@@ -60,9 +60,9 @@ def plot_architecture(axes: Axes, architecture: Architecture) -> Axes:
     for row in rows:
         floor -= _height(row)
         y = floor + _NAME + _TALL / 2
-        for place, layer in enumerate(row):
-            x = 0.2 + place * _COLUMN
-            _arrow(axes, x - (_COLUMN - _BOX if place else 0.2), x, y)
+        for column, layer in enumerate(row):
+            x = 0.2 + column * _COLUMN
+            _arrow(axes, x - (_COLUMN - _BOX if column else 0.2), x, y)
             _box(axes, x, y - _TALL / 2, _TALL, [_described(layer)], _RETRAINED if layer.retrained else _FROZEN, font)
             below = "\n".join([*map(drawable, _wrapped(layer.name.removeprefix(shared))), "x".join(map(str, layer.output[1:]))])
             axes.text(x + _BOX / 2, y - _TALL / 2 - 0.03, below, ha="center", va="top", fontsize=0.85 * font, color="#404040")
@@ -85,22 +85,22 @@ def plot_unit(axes: Axes, unit: UnitDescription) -> Axes:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.text(0.35, y, f"outputs of\n{unit.filters} filters", ha="center", va="center", fontsize=font)
-    for place, (kernel, filters, dilation) in enumerate(convolutions):
-        x = 1.1 + place * _COLUMN
+    for column, (kernel, filters, dilation) in enumerate(convolutions):
+        x = 1.1 + column * _COLUMN
         texts = [f"dilation {dilation}"] * (dilation > 1) + [f"{kernel}x{kernel}-conv-{filters}-1"]
-        _arrow(axes, x - (_COLUMN - _BOX if place else 0.35), x, y)
+        _arrow(axes, x - (_COLUMN - _BOX if column else 0.35), x, y)
         _box(axes, x, y - _TALL / 2, _TALL, texts, _UNIT, font)
     _arrow(axes, plus - 0.3, plus - 0.08, y)
     _plus(axes, plus, y, font)
     axes.plot([0.85, 0.85, plus, plus], [y, height - 0.3, height - 0.3, y + 0.09], color="black", linewidth=1)
-    axes.text((0.85 + plus) / 2, height - 0.26, "as they are", ha="center", va="bottom", fontsize=font)
+    axes.text((0.85 + plus) / 2, height - 0.26, "unchanged", ha="center", va="bottom", fontsize=font)
     _arrow(axes, plus + 0.08, plus + 0.3, y)
     axes.text(plus + 0.62, y, "corrected\noutputs", ha="center", va="center", fontsize=font)
     return axes
 
 
 def _rows(layers: Sequence[LayerDescription]) -> list[Sequence[LayerDescription]]:
-    """As few rows as will do, of equal length but for the last."""
+    """As few rows as possible, of equal length except for the last."""
     count = math.ceil(len(layers) / _IN_A_ROW)
     length = math.ceil(len(layers) / count)
     return [layers[start : start + length] for start in range(0, len(layers), length)]
@@ -115,8 +115,8 @@ def _described(layer: LayerDescription) -> str:
     filters = layer.output[0]
     if not layer.kernel:
         return f"dense-{filters}"
-    kind = "dwconv" if layer.groups == filters > 1 else "conv"
-    return f"{layer.kernel}x{layer.kernel}-{kind}-{filters}-{layer.stride}"
+    operation = "dwconv" if layer.groups == filters > 1 else "conv"
+    return f"{layer.kernel}x{layer.kernel}-{operation}-{filters}-{layer.stride}"
 
 
 def _convolutions(unit: UnitDescription) -> list[tuple[int, int, int]]:
@@ -126,7 +126,7 @@ def _convolutions(unit: UnitDescription) -> list[tuple[int, int, int]]:
 
 
 def _shared(names: Sequence[str]) -> str:
-    """The modules, each with its dot, that all names begin with."""
+    """The prefix of whole modules, with its final dot, that all names share."""
     prefix, dot, _ = names[0].rpartition(".")
     while not all(name.startswith(prefix + dot) for name in names):
         prefix, dot, _ = prefix.rpartition(".")
@@ -169,25 +169,25 @@ def _plus(axes: Axes, x: float, y: float, font: float) -> None:
     axes.text(x, y, "+", ha="center", va="center", fontsize=0.9 * font, bbox=circle, zorder=4)
 
 
-def _box(axes: Axes, x: float, y: float, tall: float, texts: Sequence[str], kind: _Kind, font: float) -> None:
+def _box(axes: Axes, x: float, y: float, tall: float, texts: Sequence[str], look: _BoxStyle, font: float) -> None:
     """A box with its lower left corner at (x, y); texts from bottom to top."""
-    axes.add_patch(FancyBboxPatch((x, y), _BOX, tall, boxstyle="round,pad=0,rounding_size=0.05", zorder=2, **kind))
-    for place, text in enumerate(texts):
-        axes.text(x + _BOX / 2, y + tall * (place + 0.5) / len(texts), text, ha="center", va="center", fontsize=font, zorder=3)
+    axes.add_patch(FancyBboxPatch((x, y), _BOX, tall, boxstyle="round,pad=0,rounding_size=0.05", zorder=2, **look))
+    for line, text in enumerate(texts):
+        axes.text(x + _BOX / 2, y + tall * (line + 0.5) / len(texts), text, ha="center", va="center", fontsize=font, zorder=3)
 
 
 def _legend(axes: Axes, layers: Sequence[LayerDescription], font: float) -> None:
-    kinds: dict[str, tuple[_Kind, bool]] = {
+    boxes: dict[str, tuple[_BoxStyle, bool]] = {
         "frozen": (_FROZEN, any(not layer.retrained for layer in layers)),
         "trained": (_RETRAINED, any(layer.retrained for layer in layers)),
         "correction unit": (_UNIT, any(layer.unit is not None for layer in layers)),
     }
-    handles = [Patch(label=label, **kind) for label, (kind, there) in kinds.items() if there]
+    handles = [Patch(label=label, **look) for label, (look, present) in boxes.items() if present]
     axes.legend(handles=handles, loc="lower left", ncols=len(handles), fontsize=font, frameon=False, borderpad=0)
 
 
 def _scale(axes: Axes, width: float) -> float:
-    """How much smaller than natural the axes are: text shrinks with them."""
+    """How much smaller than their natural size the axes are; text shrinks with them."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     return min(1.0, axes.get_position().width * figure.get_figwidth() / width)

@@ -1,4 +1,4 @@
-"""Penultimate features by t-SNE, and how well the classes keep apart in them (Figures 2 and 10)."""
+"""Penultimate features by t-SNE, and how well they separate the classes (Figures 2 and 10)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ITERATIONS = 500
 def embed(penultimate: Penultimate, *, seed: int = 0) -> dict[str, list[NDArray[np.float32]]]:
     """Two-dimensional t-SNE of each network's features, after a PCA to 50 components.
 
-    All levels of a network are embedded together, so that its panels are one map: a class lies where it lies for clean images
-    as long as the features still say so. Maps of different networks are not comparable point by point.
+    All levels of a network are embedded together, so that its panels are one map: as long as the features are not changed by
+    the distortion, a class stays where it is for clean images. Maps of different networks are not comparable point by point.
 
     Args:
         seed: of t-SNE; the same seed gives the same points.
@@ -49,14 +49,14 @@ def _embed_levels(features: Tensor, seed: int) -> list[NDArray[np.float32]]:
 
 
 def class_separation(features: Tensor, labels: Tensor) -> float:
-    """How far images of a class lie together: the share of each image's five nearest others that are of its class, averaged.
+    """How well features separate the classes: the share of an image's five nearest neighbours that are of its class, averaged.
 
     Args:
         features: (N, D), N > 1; Euclidean distances are taken between them.
         labels: (N,).
 
     Returns:
-        1 where classes lie apart; about the share of a class where features say nothing.
+        1 where classes are well separated; about the share of a class in the data where features carry no information.
     """
     distances = torch.cdist(features.double(), features.double()).fill_diagonal_(torch.inf)
     nearest = distances.topk(min(NEIGHBOURS, len(labels) - 1), largest=False).indices
@@ -64,7 +64,7 @@ def class_separation(features: Tensor, labels: Tensor) -> float:
 
 
 def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], *, legend: bool = True) -> Axes:
-    """One panel of an embedding: a point an image, each class with a marker of its own (Figures 2 and 10).
+    """One panel of an embedding: a point for each image, each class with a marker of its own (Figures 2 and 10).
 
     Markers are hollow from the eighth class on, where colours repeat. Panels of one network are best given shared axes.
 
@@ -75,10 +75,10 @@ def plot_embedding(axes: Axes, points: ArrayLike, labels: ArrayLike, classes: Se
         legend: beside the axes, on their right.
     """
     points, labels = np.asarray(points), np.asarray(labels)
-    for place, label in enumerate(np.unique(labels)):
+    for index, label in enumerate(np.unique(labels)):
         x, y = points[labels == label].T
-        fill = "full" if place < len(COLOURS) else "none"
-        axes.plot(x, y, linestyle="none", markersize=4, fillstyle=fill, label=legend_name(classes[label], 40), **style(place))
+        fill = "full" if index < len(COLOURS) else "none"
+        axes.plot(x, y, linestyle="none", markersize=4, fillstyle=fill, label=legend_name(classes[label], 40), **style(index))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("t-SNE 1")

@@ -9,7 +9,7 @@ from deepcorrect.runs.ideal import IdealCurves
 
 
 def plot_ideal_shares(axes: Axes, curves: IdealCurves, layer: str, clean: float) -> Axes:
-    """More and more of one layer ideally corrected: a line a share of its filters (Figure 4).
+    """A growing share of one layer ideally corrected: a line for each share of its filters (Figure 4).
 
     Args:
         clean: top-1 accuracy on undistorted images, where every line begins.
@@ -20,7 +20,7 @@ def plot_ideal_shares(axes: Axes, curves: IdealCurves, layer: str, clean: float)
 
 
 def plot_ideal_layers(axes: Axes, curves: IdealCurves, share: float, clean: float) -> Axes:
-    """The same share of one layer at a time ideally corrected: a line a layer (Figure 5).
+    """The same share of one layer at a time ideally corrected: a line for each layer (Figure 5).
 
     Args:
         share: one of ``curves.shares``.
@@ -29,8 +29,8 @@ def plot_ideal_layers(axes: Axes, curves: IdealCurves, share: float, clean: floa
     Raises:
         ValueError: the share was not measured.
     """
-    place = curves.shares.index(share)
+    index = curves.shares.index(share)
     baseline = next(iter(curves.top1.values()))[curves.shares.index(0)]
     named = {"baseline": (clean, *baseline)}
-    named |= {f"{share:.0%} of {layer}": (clean, *values[place]) for layer, values in curves.top1.items()}
+    named |= {f"{share:.0%} of {layer}": (clean, *values[index]) for layer, values in curves.top1.items()}
     return plot_levels(axes, curves.distortion, (0.0, *curves.levels), named)

@@ -28,8 +28,8 @@ def plot_kernels(axes: Axes, weights: Tensor, order: Sequence[int], chosen: Sequ
     rows = math.ceil(count / columns)
     gap = max(1, width // 5)
     mosaic = np.ones((rows * (height + gap), columns * (width + gap), 3), dtype=np.float32)
-    for place, (filter_, tile) in enumerate(zip(order, tiles, strict=True)):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
+    for index, (filter_, tile) in enumerate(zip(order, tiles, strict=True)):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
         mosaic[top : top + height, left : left + width] = tile
         if filter_ in chosen:
             corner = (left - 0.5 - gap / 4, top - 0.5 - gap / 4)

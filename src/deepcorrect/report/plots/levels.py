@@ -1,4 +1,4 @@
-"""Accuracy as severity grows, a line a network (Figure 9 among them)."""
+"""Accuracy against severity, a line for each network (Figure 9 among them)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = re.compile(r" \([^()]*\)$")
 
 
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
-    """Top-1 accuracy against severity, a line a network."""
+    """Top-1 accuracy against severity, a line for each network."""
     curves = {f"{record.name} (mean {record.mean_top1:.3f})": record.top1 for record in records}
     return plot_levels(axes, records[0].distortion, records[0].levels, curves)
 
@@ -28,11 +28,11 @@ def plot_levels(
     *,
     dashed: Mapping[str, Sequence[float]] | None = None,
 ) -> Axes:
-    """Top-1 accuracy against severity; dashed curves have the colours of the solid ones in turn."""
-    for place, (label, values) in enumerate(curves.items()):
-        _line(axes, levels, values, label, place)
-    for place, (label, values) in enumerate((dashed or {}).items()):
-        _line(axes, levels, values, label, place, dashed=True)
+    """Top-1 accuracy against severity; dashed curves have the colours of the solid ones, in the same order."""
+    for index, (label, values) in enumerate(curves.items()):
+        _line(axes, levels, values, label, index)
+    for index, (label, values) in enumerate((dashed or {}).items()):
+        _line(axes, levels, values, label, index, dashed=True)
     return _finish(axes, distortion)
 
 
@@ -53,12 +53,12 @@ def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
             draws.setdefault(key, []).append(record)
         else:
             others[key] = record
-    for place, (key, record) in enumerate(others.items()):
-        _line(axes, record.levels, record.top1, record.name, place)
+    for index, (key, record) in enumerate(others.items()):
+        _line(axes, record.levels, record.top1, record.name, index)
         if key in draws:
             mean = np.mean([draw.top1 for draw in draws[key]], 0).tolist()
             said = f" (mean of {len(draws[key])})" if len(draws[key]) > 1 else ""
-            _line(axes, record.levels, mean, f"{record.name}, random filters{said}", place, dashed=True)
+            _line(axes, record.levels, mean, f"{record.name}, random filters{said}", index, dashed=True)
     return _finish(axes, records[0].distortion)
 
 
@@ -69,9 +69,9 @@ def _without_random(name: str) -> tuple[str, bool]:
 
 
 def _line(
-    axes: Axes, levels: Sequence[float], values: Sequence[float], label: str, place: int, *, dashed: bool = False
+    axes: Axes, levels: Sequence[float], values: Sequence[float], label: str, index: int, *, dashed: bool = False
 ) -> None:
-    shown = style(place)
+    shown = style(index)
     fill = "white" if dashed else shown["color"]
     axes.plot(levels, values, "--" if dashed else "-", label=legend_name(label), markerfacecolor=fill, **shown)
 

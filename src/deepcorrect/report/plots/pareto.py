@@ -14,39 +14,39 @@ from deepcorrect.runs.results import Record
 Cost = Literal["trainable_parameters", "multiply_accumulates"]
 _SAID: dict[Cost, str] = {
     "trainable_parameters": "trained parameters",
-    "multiply_accumulates": "multiply-accumulates of one image",
+    "multiply_accumulates": "multiply-accumulates per image",
 }
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of the points that no other beats: none is as cheap and as accurate, and better in one of the two.
+    """Indices of the points that no other point dominates (is at least as cheap and as accurate, and better in one of the two).
 
     Args:
         points: (cost, accuracy).
 
     Returns:
-        In ascending order of cost; equal points are all in it, or none.
+        Indices in ascending order of cost; of equal points either all or none.
     """
     front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
-        if not front or points[place][1] > points[front[-1]][1] or points[place] == points[front[-1]]:
-            front.append(place)
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if not front or points[index][1] > points[front[-1]][1] or points[index] == points[front[-1]]:
+            front.append(index)
     return front
 
 
 def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
-    """Mean top-1 accuracy against a cost, a point a network, and a line through those that no other beats.
+    """Mean top-1 accuracy against a cost, a point for each network, and a line through the Pareto front.
 
-    The baseline was trained on clean images, before any correction. Against trained parameters it is a hollow point at all the
-    parameters that it has, and no part of the front; against multiply-accumulates it is a network like the others.
+    The baseline was trained on clean images, before any correction. Against trained parameters it is a hollow point at all its
+    parameters, and not part of the front; against multiply-accumulates it is treated like the others.
     """
     counted = [record for record in records if cost == "multiply_accumulates" or not _is_baseline(record)]
     points = [(getattr(record, cost), record.mean_top1) for record in counted]
-    front = [points[place] for place in pareto_front(points)]
+    front = [points[index] for index in pareto_front(points)]
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=1, label="Pareto front")
-    for place, record in enumerate(records):
-        shown, x, y = style(place), getattr(record, cost), record.mean_top1
-        label, fill = (record.name, shown["color"]) if record in counted else (f"{record.name} (all it has)", "white")
+    for index, record in enumerate(records):
+        shown, x, y = style(index), getattr(record, cost), record.mean_top1
+        label, fill = (record.name, shown["color"]) if record in counted else (f"{record.name} (all its parameters)", "white")
         axes.plot(x, y, linestyle="none", markersize=8, label=legend_name(label), markerfacecolor=fill, **shown)
     costs = [getattr(record, cost) for record in records]
     if max(costs) > 10 * max(1, min(costs)):

@@ -1,4 +1,4 @@
-"""Correction priority of every filter, as lines and as a map."""
+"""Correction priority of every filter, as lines and as a heat map."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from deepcorrect.runs.saved import Ranking
 
 def plot_priority(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[int]]) -> Axes:
     """Correction priorities of each layer in the order of the ranking; corrected filters are marked."""
-    for place, layer in enumerate(ranking.scores):
+    for index, layer in enumerate(ranking.scores):
         values, picked = _in_order(ranking, layer, chosen)
         share = (np.arange(len(values)) + 0.5) / len(values)
-        colour = COLOURS[1:][place % (len(COLOURS) - 1)]
+        colour = COLOURS[1:][index % (len(COLOURS) - 1)]
         axes.plot(share, values, color=colour, label=legend_name(layer, 40))
         axes.plot(share[picked], values[picked], ".", color=colour)
     axes.axhline(0, color="grey", linewidth=0.5)
@@ -27,10 +27,10 @@ def plot_priority(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[in
 
 
 def plot_priority_map(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequence[int]]) -> Axes:
-    """Correction priority as a heat map: a row a layer, its filters side by side, the most susceptible first.
+    """Correction priority as a heat map: a row for each layer, its filters side by side, the most susceptible first.
 
     Every layer fills the whole width, however many filters it has. A bar stands where the corrected filters of a layer end (in
-    general, wherever corrected ones and others meet).
+    general, between any corrected filter and one that is not).
 
     Args:
         chosen: the corrected filters by layer; layers may be missing.
@@ -48,7 +48,7 @@ def plot_priority_map(axes: Axes, ranking: Ranking, chosen: Mapping[str, Sequenc
     axes.set_yticks(range(len(names)), names, fontsize="small" if len(names) <= 20 else "x-small")
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(-0.005, 1.005)
-    axes.set_xlabel("share of the layer's filters, most susceptible first (bar: end of the corrected)")
+    axes.set_xlabel("share of the layer's filters, most susceptible first (bar: end of the corrected ones)")
     colours = axes.figure.colorbar(mesh, ax=axes)
     colours.set_label(f"correction priority (gain in {ranking.score})")
     return axes

@@ -18,15 +18,15 @@ _CELL = (1.0, 1.3)
 
 
 def samples_size(samples: Mapping[str, Any]) -> tuple[float, float]:
-    """Width and height in inches of a figure in which the answers below the images can be read."""
+    """Width and height in inches of a figure in which the answers below the images are legible."""
     width, height = _CELL
     return width * (len(samples["levels"]) + 1), height * len(samples["labels"]) + 0.4
 
 
 def plot_samples(axes: Axes, samples: Mapping[str, Any], network: str) -> Axes:
-    """A row an image, a column a severity; below each image what the network says, and how sure it is (Figure 1).
+    """A row for each image, a column for each severity; below each image the network's answer and its confidence (Figure 1).
 
-    Right answers are green with a check mark, wrong ones vermilion with a cross.
+    Correct answers are green with a check mark, wrong ones vermilion with a cross.
 
     Args:
         samples: ``samples.json`` of a run: levels, labels, images (PNG in base64) and answers by level and image.
@@ -46,7 +46,7 @@ def plot_samples(axes: Axes, samples: Mapping[str, Any], network: str) -> Axes:
     axes.set_xlim(0, width * len(levels))
     axes.set_ylim(height * len(labels), 0)
     axes.set_xticks(
-        [width * (place + 0.5) for place in range(len(levels))], [f"{level:g}" if level else "clean" for level in levels]
+        [width * (column + 0.5) for column in range(len(levels))], [f"{level:g}" if level else "clean" for level in levels]
     )
     axes.set_yticks([height * row + width / 2 for row in range(len(labels))], [shortened(label, 24) for label in labels])
     axes.xaxis.set_label_position("top")

@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers tell apart (Okabe and Ito's), each with a marker, so that nothing rests on colour alone."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito's), each with a marker of its own."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Style(TypedDict):
     marker: str
 
 
-def style(place: int) -> Style:
-    """Colour and marker of the ``place``-th network or class, counted from 0; 49 pairs differ."""
-    turn, colour = divmod(place, len(COLOURS))
+def style(index: int) -> Style:
+    """Colour and marker of a network or class, by its index from 0; they repeat after 49."""
+    turn, colour = divmod(index, len(COLOURS))
     return {"color": COLOURS[colour], "marker": MARKERS[(colour + turn) % len(MARKERS)]}
 
 

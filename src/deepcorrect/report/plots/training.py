@@ -11,14 +11,14 @@ from deepcorrect.report.plots.style import finish, legend_name, style
 
 
 def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Axes:
-    """Mean validation accuracy against iterations, a line a network (Figure 12).
+    """Mean validation accuracy against iterations, a line for each network (Figure 12).
 
     Args:
-        curves: by network, after every epoch: the optimiser steps until then and the top-1 accuracy, mean over the levels.
+        curves: for each network, after every epoch, the optimiser steps so far and the top-1 accuracy, mean over the levels.
     """
-    for place, (name, points) in enumerate(curves.items(), start=1):
+    for index, (name, points) in enumerate(curves.items(), start=1):
         steps, accuracies = zip(*points, strict=True)
-        axes.plot(steps, accuracies, label=legend_name(name), markevery=max(1, len(points) // 20), **style(place))
+        axes.plot(steps, accuracies, label=legend_name(name), markevery=max(1, len(points) // 20), **style(index))
     axes.set_xlabel("iterations")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

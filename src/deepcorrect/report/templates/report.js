@@ -16,7 +16,7 @@ for (const walk of document.querySelectorAll(".walk")) {
   const slider = walk.querySelector("input");
   const steps = [...walk.querySelectorAll(".step")];
   const show = () => {
-    steps.forEach((step, place) => { step.hidden = place !== Number(slider.value); });
+    steps.forEach((step, index) => { step.hidden = index !== Number(slider.value); });
     const name = steps[slider.value].dataset.level;
     walk.querySelector("output").textContent = name;
     slider.setAttribute("aria-valuetext", name);
