@@ -1,1 +1,1 @@
-"""Speed, each figure against a named opponent in the same run."""
+"""Measurements of speed, each against a named opponent in the same run."""

@@ -1,7 +1,7 @@
-"""How one would rank filters without deepcorrect, timed: ``python -m benchmarks.opponents OPTIONS`` prints JSON.
+"""Ranking filters without deepcorrect, timed: ``python -m benchmarks.opponents OPTIONS`` prints JSON.
 
-A process of its own, because the memory allocator's setting is one of a process: the opponents have it as it comes, and torch's
-own memory layout, unless they are ``--tuned``.
+This runs in a process of its own, because the settings of the memory allocator hold for a whole process. The opponents use
+torch's default memory layout and the default allocator, unless they are ``--tuned``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def tail(modules: list[nn.Module], distorted: Tensor, clean: Tensor, filter_: in
 
 
 def median_seconds(step: Callable[[int], object], filters: int) -> float:
-    """Of one filter, after one to warm up."""
+    """Median time for one filter, after one to warm up."""
     step(0)
     took = []
     for filter_ in range(filters):
@@ -58,7 +58,7 @@ def median_seconds(step: Callable[[int], object], filters: int) -> float:
 
 
 def output_of(layer: nn.Module, run: Callable[[], object]) -> Tensor:
-    """What a layer gives during a pass."""
+    """A layer's output during a pass."""
     outputs: list[Tensor] = []
     handle = layer.register_forward_hook(lambda module, args, output: outputs.append(output.clone()))
     run()
@@ -68,12 +68,12 @@ def output_of(layer: nn.Module, run: Callable[[], object]) -> Tensor:
 
 @torch.inference_mode()
 def main() -> None:
-    """Seconds for one filter of each layer and all images, by both ways."""
+    """Print the seconds for one filter of each layer on all images, by both methods."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=250)
     parser.add_argument("--filters", type=int, default=3, help="of each layer")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
-    parser.add_argument("--tuned", action="store_true", help="channels last, and memory that is kept")
+    parser.add_argument("--tuned", action="store_true", help="channels last, and freed memory kept")
     options = parser.parse_args()
     network = load_model("allcnn-cifar100").eval()
     stream = torch.Generator().manual_seed(0)
@@ -85,16 +85,16 @@ def main() -> None:
         images, distorted = (values.contiguous(memory_format=torch.channels_last) for values in (images, distorted))
     modules = list(network.children())
     names = [name for name, _ in network.named_children()]
-    found: dict[str, dict[str, float]] = {"hooks": {}, "tail": {}}
+    seconds: dict[str, dict[str, float]] = {"hooks": {}, "tail": {}}
     with autocast(CPU, options.precision):
         for name in LAYERS:
             layer = network.get_submodule(name)
             clean, held = (output_of(layer, partial(network, given)) for given in (images, distorted))
             after = modules[names.index(name) + 1 :]
             assert torch.equal(tail(after, held, clean, 0), hooked(network, layer, distorted, clean, 0)), name
-            found["hooks"][name] = median_seconds(partial(hooked, network, layer, distorted, clean), options.filters)
-            found["tail"][name] = median_seconds(partial(tail, after, held, clean), options.filters)
-    print(json.dumps(found))
+            seconds["hooks"][name] = median_seconds(partial(hooked, network, layer, distorted, clean), options.filters)
+            seconds["tail"][name] = median_seconds(partial(tail, after, held, clean), options.filters)
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Ranking speed on the CIFAR-100 network: ``python -m benchmarks.ranking [--quick] [--json]``.
 
-Four figures, of one run on one machine in one precision, all for ranking the 864 filters of the first six layers at one level:
+Four figures from one run on one machine in one precision, for ranking the 864 filters of the first six layers at one level:
 
-- ``speedup_over_hooks``: against a hook and a whole forward pass a filter, as one would first write it;
-- ``speedup_over_tail``: against running only the modules after the layer for each filter, written so too;
-- ``gemm_fraction``: arithmetic a second of the exact engine's convolutions, as a share of a large matrix product's;
+- ``speedup_over_hooks``: over a hook and a whole forward pass for each filter, the straightforward way;
+- ``speedup_over_tail``: over running only the modules after the layer for each filter, also written straightforwardly;
+- ``gemm_fraction``: arithmetic per second of the exact engine's convolutions, as a share of that of a large matrix product;
 - ``attribution_speedup``: the estimate from gradients against the exact engine.
 
-Some filters of each layer are timed and the rest extrapolated, alike for all. The opponents (``benchmarks.opponents``) run in a
-process of their own: with torch's own memory layout and the allocator as it comes, and, for the figures called ``tuned``, with
-channels last and with the allocator's setting that deepcorrect makes.
+Some filters of each layer are timed and the rest extrapolated in the same way for all. The opponents (``benchmarks.opponents``)
+run in a process of their own: with torch's default memory layout and the default allocator, and, for the figures called
+``tuned``, with channels last and deepcorrect's allocator settings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LEVEL = 15.0
 
 
 def exact_seconds(meter: GainMeter, layer: Layer, filters: int) -> float:
-    """For all filters of a layer: the preparation once, and each filter as long as one of the first ``filters``."""
+    """Time for all filters of a layer: the preparation once, and for each filter the mean time of the first ``filters``."""
     seconds = []
     for some in (0, filters):
         started = time.perf_counter()
@@ -50,7 +50,7 @@ def exact_seconds(meter: GainMeter, layer: Layer, filters: int) -> float:
 
 
 def attribution_seconds(meter: GainMeter, layers: list[Layer], times: int = 3) -> float:
-    """Median, for all filters of all layers."""
+    """Median time for all filters of all layers."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
@@ -60,15 +60,17 @@ def attribution_seconds(meter: GainMeter, layers: list[Layer], times: int = 3) -
 
 
 def opponents(images: int, filters: int, precision: str, *options: str) -> dict[str, dict[str, float]]:
-    """Seconds a filter by way and layer."""
+    """Seconds per filter, by method and layer."""
     command = [sys.executable, "-m", "benchmarks.opponents", "--images", str(images), "--filters", str(filters)]
     command += ["--precision", precision, *options]
-    found: dict[str, dict[str, float]] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    seconds: dict[str, dict[str, float]] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
+    return seconds
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
-    """Multiply-accumulates a second of a matrix product, median of nine."""
+    """Multiply-accumulates per second of a matrix product, median of nine."""
     left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
     left @ right
     seconds = []
@@ -80,14 +82,12 @@ def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
 
 
 def work_a_filter(network: nn.Module) -> dict[str, float]:
-    """Multiply-accumulates that the exact engine does for a filter and an image: one channel's share, and what follows it."""
+    """Multiply-accumulates of the exact engine for a filter and an image: one channel of the next layer, then all the rest."""
     work: dict[str, float] = {}
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     handles = [
         layer.register_forward_hook(
-            lambda module, args, output, place=f"conv{number}": work.update(
-                {place: module.weight.numel() * output[0, 0].numel()}
-            )
+            lambda module, args, output, name=f"conv{number}": work.update({name: module.weight.numel() * output[0, 0].numel()})
         )
         for number, layer in enumerate(convolutions, 1)
     ]
@@ -97,8 +97,8 @@ def work_a_filter(network: nn.Module) -> dict[str, float]:
         handle.remove()
     costs = list(work.values())
     return {
-        name: costs[place + 1] / convolutions[place + 1].in_channels + sum(costs[place + 2 :])
-        for place, name in enumerate(LAYERS)
+        name: costs[index + 1] / convolutions[index + 1].in_channels + sum(costs[index + 2 :])
+        for index, name in enumerate(LAYERS)
     }
 
 
@@ -118,8 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
     stream = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=stream)
     images = ImageSet.whole(pictures, torch.randint(0, 100, (count,), generator=stream))
-    found = find_layers(network, as_float(pictures[:1]))
-    layers = [named(found, name) for name in LAYERS]
+    convolutions = find_layers(network, as_float(pictures[:1]))
+    layers = [named(convolutions, name) for name in LAYERS]
     meter = GainMeter(network, images, get_distortion("noise"), precision=precision)
     started = time.perf_counter()
     assert meter.graph is not None
@@ -134,8 +134,8 @@ def main(arguments: list[str] | None = None) -> None:
     rate = matrix_rate(torch.bfloat16 if precision == "bf16" else torch.float32)
     timed = 2 if options.quick else 5
 
-    def seconds_of(way: str, found: dict[str, dict[str, float]]) -> float:
-        return sum(found[way][layer.name] * layer.filters for layer in layers)
+    def seconds_of(way: str, seconds: dict[str, dict[str, float]]) -> float:
+        return sum(seconds[way][layer.name] * layer.filters for layer in layers)
 
     plain = opponents(count, timed, precision)
     tuned = opponents(count, timed, precision, "--tuned")

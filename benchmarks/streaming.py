@@ -2,10 +2,10 @@
 
 Four questions, on photographs of ImageNet's usual size (500 x 375, made of clouds and edges) or on those under DIR:
 
-- ``decoding``: how many a second are read and resized by 0, 1 and 2 worker processes;
-- ``network``: how many a second a network answers on one core, and how many times as many one core decodes for it;
-- ``sweep``: what share of its speed on images in memory an evaluation at seven levels keeps when they are streamed;
-- ``memory``: megabytes that the reading process and its two workers take, over 50,000 files.
+- ``decoding``: how many images per second 0, 1 and 2 worker processes read and resize;
+- ``network``: how many images per second a network classifies on one core, and how many times as many one core decodes;
+- ``sweep``: the speed of an evaluation at seven levels on streamed images, as a share of that on images in memory;
+- ``memory``: megabytes taken by the reading process and its two workers, over 50,000 files.
 
 The opponent, ``naive``, is a ``DataLoader`` over a list of files that are opened by Pillow and made float tensors, as one would
 first write it. Rates are given by the clock and by the processor time of all processes, which other work disturbs less.
@@ -54,9 +54,9 @@ def photograph(random: np.random.Generator, width: int = 500, height: int = 375)
         cloud = torch.from_numpy(random.standard_normal((1, 3, cells, cells), dtype=np.float32))
         pixels += 30 * cells**-0.15 * interpolate(cloud, (height, width), mode="bicubic")[0]
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
-    for angle, place in random.uniform((0, -1), (2 * np.pi, 1), (12, 2)):
+    for angle, offset in random.uniform((0, -1), (2 * np.pi, 1), (12, 2)):
         colour = torch.from_numpy(random.standard_normal((3, 1, 1), dtype=np.float32))
-        pixels += 24 * colour * (rows * np.sin(angle) + columns * np.cos(angle) > place)
+        pixels += 24 * colour * (rows * np.sin(angle) + columns * np.cos(angle) > offset)
     return Image.fromarray(pixels.clamp(0, 255).byte().permute(1, 2, 0).numpy())
 
 
@@ -76,8 +76,8 @@ class Naive(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        file, label = self.samples[place]
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        file, label = self.samples[index]
         image = self.resize(Image.open(file).convert("RGB"))
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255), label
 
@@ -87,7 +87,7 @@ class Naive(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 
 def rates(count: int, steps: Iterable[object]) -> dict[str, float]:
-    """Images a second by the clock, and a second of processor time, that of finished workers included, until the steps end."""
+    """Images per second of wall time, and per second of processor time (finished workers included), until the steps end."""
     started, spent = time.perf_counter(), sum(os.times()[:4])
     for _ in steps:
         pass
@@ -96,12 +96,12 @@ def rates(count: int, steps: Iterable[object]) -> dict[str, float]:
 
 
 def in_batches(images: StreamedSet) -> Iterator[Tensor]:
-    """As an evaluation reads them."""
+    """In batches, as an evaluation reads them."""
     return images.read(torch.arange(len(images)).split(BATCH))  # type: ignore[no-untyped-call]
 
 
 def decoding_figures(files: Sequence[str], resize: Resize, workers: int) -> dict[str, object]:
-    """Rates of both ways, which give the same images."""
+    """Rates of both readers, after a check that they give the same images."""
     ours, theirs = next(in_batches(streamed(files[:8], resize, 0))), next(iter(Naive(files[:8], resize).loader(0)))[0]
     assert torch.equal(as_float(ours), theirs)
     return {
@@ -111,7 +111,7 @@ def decoding_figures(files: Sequence[str], resize: Resize, workers: int) -> dict
 
 
 def network_figures(spec: str, files: Sequence[str], decoded: Sequence[str], precision: Precision) -> dict[str, object]:
-    """Of one network: its rate, the decoding's for it, and the share of its speed that streaming keeps.
+    """For one network: its rate, the rate of decoding for it, and the share of its speed that streaming keeps.
 
     The sweep is run with a core for the network and one for a worker, and with both cores for both.
     """
@@ -150,7 +150,7 @@ def network_figures(spec: str, files: Sequence[str], decoded: Sequence[str], pre
 
 
 def resident() -> float:
-    """Megabytes that this process and its workers take together: their own, and all shared memory, also what is on its way."""
+    """Megabytes of this process and its workers: their own memory, and all shared memory."""
     shared = os.statvfs("/dev/shm")
     total = (shared.f_blocks - shared.f_bfree) * shared.f_frsize
     for process in (os.getpid(), *(child.pid for child in multiprocessing.active_children())):
@@ -160,7 +160,7 @@ def resident() -> float:
 
 
 def memory(way: str, folder: Path) -> dict[str, float]:
-    """Megabytes after each tenth of the images of a folder: the first, the last, and the most after any batch."""
+    """Megabytes over the images of a folder: after the first tenth, at the end, and the most after any batch."""
     files = sorted(os.fspath(file) for file in folder.iterdir())
     network = nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(192, 2)).eval()
     after: list[tuple[int, float]] = [(0, 0.0)]
@@ -184,11 +184,11 @@ def memory(way: str, folder: Path) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder of .jpg files; default: they are made")
-    parser.add_argument("--photographs", type=int, default=200, help="different ones")
-    parser.add_argument("--decode", type=int, default=2000, help="images that are decoded to time it")
-    parser.add_argument("--sweep", type=int, default=300, help="images at seven levels; 0: leave the networks out")
-    parser.add_argument("--images", type=int, default=50_000, help="files over which memory is watched; 0: leave it out")
+    parser.add_argument("--data", type=Path, help="a folder of .jpg files (default: generated images)")
+    parser.add_argument("--photographs", type=int, default=200, help="how many different photographs")
+    parser.add_argument("--decode", type=int, default=2000, help="images decoded for the timing")
+    parser.add_argument("--sweep", type=int, default=300, help="images evaluated at seven levels; 0: no networks")
+    parser.add_argument("--images", type=int, default=50_000, help="files over which memory is measured; 0: no measurement")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -205,16 +205,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tell("machine", describe_machine(CPU))
     tell("torch", torch.__version__)
     tell("precision", precision)
-    with TemporaryDirectory() as place:
-        made, linked = Path(place) / "made", Path(place) / "linked"
+    with TemporaryDirectory() as folder:
+        made, linked = Path(folder) / "made", Path(folder) / "linked"
         made.mkdir()
         linked.mkdir()
         if options.data is None:
             random = np.random.default_rng(0)
             for number in range(options.photographs):
                 photograph(random).save(made / f"{number:06}.jpg", quality=95)
-        found = sorted((options.data or made).resolve().glob("**/*.jpg"))
-        files = [os.fspath(file) for file in found[:: max(1, len(found) // options.photographs)]]
+        photographs = sorted((options.data or made).resolve().glob("**/*.jpg"))
+        files = [os.fspath(file) for file in photographs[:: max(1, len(photographs) // options.photographs)]]
         tell("kilobytes_a_photograph", round(sum(map(os.path.getsize, files)) / len(files) / 1e3, 1))
         decoded, swept = ([files[number % len(files)] for number in range(count)] for count in (options.decode, options.sweep))
         for workers in (0, 1, 2):

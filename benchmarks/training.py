@@ -1,7 +1,7 @@
 """Training speed on CIFAR-sized images: ``python -m benchmarks.training [--steps N] [--json]``.
 
-Three networks are trained by the same loop, the one that ``deepcorrect`` uses, in turn: the baseline, Deepcorr-3 as
-deepcorrect builds it, and Deepcorr-3 as one would first write it (``NaiveCorrection`` below). All use batches of 250, bf16,
+Three networks are trained in turn by deepcorrect's own loop: the baseline, Deepcorr-3 as deepcorrect builds it, and
+Deepcorr-3 written straightforwardly (``NaiveCorrection`` below). All use batches of 250, bf16,
 channels last and SGD, without a teacher.
 """
 
@@ -98,7 +98,7 @@ def random_images(count: int) -> ImageSet:
 
 
 def measure(make: Callable[[], Trained], task: Task, steps: int) -> tuple[float, float]:
-    """Images a second (median step), and the share of a step that augmentation and distortion take."""
+    """Images per second (median step), and the share of a step taken by augmentation and distortion."""
     torch.manual_seed(0)
     recipe = get_recipe("fast", task, epochs=1, batch_size=BATCH, optimizer="sgd", distill=0.0, match=0.0)
     data = Dataset("noise", tuple(map(str, range(100))), "cifar", random_images(BATCH * steps), *[random_images(BATCH)] * 2)

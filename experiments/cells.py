@@ -1,4 +1,4 @@
-"""The work of a cell: from the network, the data and the results of the cells it needs to the content of its own file."""
+"""Computes a cell: from the network, the data and the results of the cells it needs to the content of its own file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ AGREEMENT_IMAGES = 500
 
 
 def result_file(cell: Cell) -> Path:
-    """Where a finished cell is."""
+    """The file of a finished cell."""
     return RESULTS / f"{cell.path}.json"
 
 
@@ -83,7 +83,7 @@ def choose(network: Network, ranking: Ranking, seed: int) -> dict[str, tuple[int
 
 
 def _commit() -> str:
-    """The commit of the code, with ``-dirty`` behind it where the code differs from it."""
+    """The commit of the code, followed by ``-dirty`` if the code was changed since."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "src", "experiments")
@@ -99,13 +99,13 @@ def _git(*arguments: str) -> str:
 
 @dataclass
 class Workshop:
-    """Where cells are worked on.
+    """What cells are computed with.
 
     Attributes:
         data: CIFAR-100.
-        runs: folder of the run folders, one a cell, that an interrupted cell is continued from.
-        precision: of rankings and evaluations; a recipe has its own.
-        commit: of the code that works.
+        runs: folder of the run folders, one for each cell, from which an interrupted cell continues.
+        precision: of rankings and evaluations; recipes have a precision of their own.
+        commit: of the running code.
     """
 
     data: Dataset
@@ -116,7 +116,11 @@ class Workshop:
     commit: str = field(default_factory=_commit)
 
     def work(self, cell: Cell) -> dict[str, Any]:
-        """Do it; what belongs into its file."""
+        """Compute a cell.
+
+        Returns:
+            The content of its file.
+        """
         started = time.perf_counter()
         content = self._work(cell)
         origin = provenance(self.device) | {"commit": self.commit, "seconds": round(time.perf_counter() - started)}
@@ -156,7 +160,7 @@ class Workshop:
         ranked = saved_ranking(cell.distortion).local(cell.layer)
         choices = [ranked[: count_of_share(share, len(ranked), cell.layer)] for share in cell.shares]
         job.reporter.stage("ideal correction", len(levels) * len(choices) * len(self.data.test))
-        found = evaluate_ideal(
+        top1 = evaluate_ideal(
             job.model, self.data.test, distortion, levels, named(job.layers, cell.layer), choices,
             seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
         )  # fmt: skip
@@ -166,7 +170,7 @@ class Workshop:
             "levels": levels,
             "shares": cell.shares,
             "filters": [len(choice) for choice in choices],
-            "top1": found,
+            "top1": top1,
         }
 
     @_work.register
@@ -207,11 +211,11 @@ class Workshop:
             return {}
         if cell.network.choice not in ORDERS:
             return choose(cell.network, saved_ranking(cell.distortion), cell.seed)
-        found = {}
+        filters = {}
         for layer, count in zip(RANKED_LAYERS, cell.network.filters, strict=False):
             order = read_json(result_file(ChoiceCell(cell.distortion, layer)))["orders"][cell.network.choice]
-            found[layer] = tuple(sorted(order[:count]))
-        return found
+            filters[layer] = tuple(sorted(order[:count]))
+        return filters
 
     def _levels(self, distortion: Distortion) -> tuple[float, ...]:
         return distortion.levels(self.data.ladder)

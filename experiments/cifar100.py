@@ -1,9 +1,9 @@
 """Measure the paper's CIFAR-100 tables and figures: ``python -m experiments.cifar100 --root data``.
 
-The work is a grid of cells (``experiments.grid``). Each finished cell is a file in ``results/cifar100`` and is not done again;
-delete the file to have it measured anew. The command may be killed at any point and started again: a training continues
-after its last epoch. Several at once that share the folder of runs divide the cells between them; on a small CPU one a core
-is fastest (``OMP_NUM_THREADS=1``). At the end ``docs/results.md`` is written from the finished cells.
+The work is a grid of cells (``experiments.grid``). Each finished cell is a file in ``results/cifar100`` and is not computed
+again; delete the file to measure it again. The command may be killed at any point and started again: a training continues
+after its last epoch. Several commands that share the folder of runs divide the cells between them; on a small CPU one for
+each core is fastest (``OMP_NUM_THREADS=1``). At the end ``docs/results.md`` is written from the finished cells.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from experiments.tables import write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Work off the cells that nobody has finished or is at."""
+    """Compute the cells that are neither finished nor being computed by another process."""
     options = _options(arguments)
     keep_memory()
     wanted = cells(options.only, options.recipe, options.seeds)
@@ -44,14 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def work_on_one(workshop: Workshop, wanted: Sequence[Cell], runs: Path) -> Cell | None:
-    """Finish the first cell that is open, ready and not being worked on; None when there is none."""
+    """Finish the first open cell whose needs are finished and that no other process is computing; None if there is none."""
     for cell in _left(wanted):
         if any(not result_file(needed).exists() for needed in cell.needs):
             continue
         with claimed(runs / f"{cell.path}.lock") as mine:
             if not mine or result_file(cell).exists():
                 continue
-            errors.print(f"{cell.path}: begun")
+            errors.print(f"{cell.path}: started")
             content = workshop.work(cell)
             result_file(cell).parent.mkdir(parents=True, exist_ok=True)
             write_json(result_file(cell), content)
@@ -61,7 +61,7 @@ def work_on_one(workshop: Workshop, wanted: Sequence[Cell], runs: Path) -> Cell 
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether a lock could be had; it goes when the context or the process ends."""
+    """Whether the lock could be taken; it is released when the context or the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

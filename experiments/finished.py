@@ -17,7 +17,7 @@ def recipes() -> list[str]:
 
 
 def saved(network: Network, distortion: str, recipe: str) -> list[Record]:
-    """A network's records, one a finished seed."""
+    """A network's records, one for each finished seed."""
     files = sorted(RESULTS.glob(f"{recipe}/{network.name}-{distortion}-seed*.json"))
     return [Results.model_validate(read_json(file)).records[-1] for file in files]
 

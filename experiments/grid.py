@@ -1,6 +1,6 @@
 """Which networks each table and figure of the paper compares, as data.
 
-A cell is one piece of work that depends on nothing but the cells it needs; its result is one file in ``results/cifar100``.
+A cell is one measurement, which depends on nothing but the cells it needs; its result is one file in ``results/cifar100``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
 ORDERS: tuple[Choice, ...] = ("attribution", "joint")
-"""Choices of filters by orders of ``ChoiceCell``, found on the images of the local ranking."""
+"""Choices of filters by an order of a ``ChoiceCell``, made on the images of the local ranking."""
 BASELINE = "allcnn-cifar100"
 DISTORTIONS = ("blur", "noise")
 LAYERS = tuple(f"conv{number}" for number in range(1, 10))
@@ -62,7 +62,7 @@ class IdealCell:
 
 @dataclass(frozen=True)
 class AgreementCell:
-    """How far rankings of a layer agree: with those on other images, and estimated ones with exact ones."""
+    """How far rankings of a layer agree: exact ones on different images, and estimated ones with exact ones."""
 
     distortion: str
     layer: str
@@ -100,8 +100,8 @@ class Network:
         name: as in the paper, in lower case.
         filters: how many of each layer from the first on; none for Finetune-k.
         retrained: layers trained as a whole.
-        choice: which filters: those of highest priority in their layer, or over all layers, or of lowest priority, or any; or
-            the first in one of the ``ORDERS``.
+        choice: which filters: those of highest priority in their layer or over all layers, those of lowest priority, random
+            ones, or the first in one of the ``ORDERS``.
         draw: which of several random choices.
     """
 
@@ -162,7 +162,7 @@ def deepcorr(layers: int, *, retrained: bool = False, choice: Choice = "local") 
 
 
 def corrected(filters: int) -> int:
-    """How many filters of so many Deepcorr corrects."""
+    """How many of a layer's filters Deepcorr corrects."""
     return 50 if filters == 96 else 100
 
 
@@ -221,20 +221,20 @@ ORDER = (
     "figure9",
     "table6",
 )
-"""What the cells are worked off by, the most telling first."""
+"""The order in which cells are computed, the most informative first."""
 
 
 def cells(wanted: Sequence[str], recipe: str, seeds: Sequence[int]) -> list[Cell]:
-    """The cells of some tables and figures in the order of work, each after those it needs, each once.
+    """The cells of some tables and figures in the order in which they are computed, each once and after those it needs.
 
-    Further seeds follow after everything of the first.
+    Further seeds follow after all cells of the first.
     """
-    found: dict[Cell, None] = {}
+    ordered: dict[Cell, None] = {}
     for seed in seeds:
         for name in wanted:
             for cell in _cells_of(name, recipe, seed):
-                found.update(dict.fromkeys((*_all_needs(cell), cell)))
-    return list(found)
+                ordered.update(dict.fromkeys((*_all_needs(cell), cell)))
+    return list(ordered)
 
 
 def ideal_cell(distortion: str, layer: str) -> IdealCell:

@@ -1,4 +1,4 @@
-"""Every pretrained network of torchvision and timm: is what it sees what its library shows it?
+"""Compares deepcorrect's preprocessing with the library's own, for every pretrained network of torchvision and timm.
 
 ``python -m experiments.library_preprocessing`` decodes and crops one photograph as ``deepcorrect`` does, and by the
 library's own transform. No weights are fetched.
@@ -51,13 +51,13 @@ def judge(spec: str, transform: Transform, file: Path) -> str:
 
 
 def main() -> None:
-    """Count them by library."""
+    """Print how many networks of each library are equal, different or refused."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "image.png"
         pixels = np.random.RandomState(0).randint(0, 256, (90, 130, 3)).astype(np.uint8)
         Image.fromarray(pixels).resize((520, 361)).save(file)
-        found = Counter((spec.partition(":")[0], judge(spec, transform, file)) for spec, transform in networks())
-    for (library, verdict), count in sorted(found.items()):
+        verdicts = Counter((spec.partition(":")[0], judge(spec, transform, file)) for spec, transform in networks())
+    for (library, verdict), count in sorted(verdicts.items()):
         print(f"{library}: {count:,} {verdict}")
 
 

@@ -1,6 +1,6 @@
 """The five pictures of ``docs/method.md``, drawn from finished cells: ``python -m experiments.pictures``.
 
-Each drawing says in words what it shows, with the numbers; the page has these words as the picture's text alternative.
+Each function returns in words, with the numbers, what its picture shows: the picture's text alternative on the page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FROZEN, TRAINED = "#d9d9d9", "#E69F00"
 
 
 def draw_pictures(folder: Path) -> dict[str, str]:
-    """Write the pictures into a folder, and return what each says by the name of its file."""
+    """Write the pictures into a folder, and return their text alternatives by the names of their files."""
     folder.mkdir(parents=True, exist_ok=True)
     said = {}
     for draw in (distortions, priorities, ideal, unit, results):
@@ -42,7 +42,7 @@ def draw_pictures(folder: Path) -> dict[str, str]:
 
 
 def distortions(figure: Figure) -> str:
-    """A photograph at the size and severities of CIFAR-100, and what the baseline gets right there."""
+    """A photograph at the size and severities of CIFAR-100, and the baseline's accuracy at each."""
     photograph = _photograph()
     said = []
     for distortion, row in zip(DISTORTIONS, figure.subplots(2, 7), strict=True):
@@ -87,9 +87,9 @@ def ideal(figure: Figure) -> str:
     for distortion, axes in zip(DISTORTIONS, figure.subplots(1, 2, sharey=True), strict=True):
         before, content = baseline(distortion), read_json(result_file(ideal_cell(distortion, LAYERS[0])))
         shares = [0.0, *content["shares"]]
-        for place, level in enumerate(content["levels"]):
-            curve = [before.top1[place + 1], *(top1[place] for top1 in content["top1"])]
-            axes.plot(shares, curve, marker="o", color=COLOURS[1:][place], label=f"σ = {level:g}")
+        for index, level in enumerate(content["levels"]):
+            curve = [before.top1[index + 1], *(top1[index] for top1 in content["top1"])]
+            axes.plot(shares, curve, marker="o", color=COLOURS[1:][index], label=f"σ = {level:g}")
         axes.axhline(before.top1[0], color="black", linestyle=":", label="clean images")
         axes.set(title=distortion, xlabel=f"share of {LAYERS[0]} ideally corrected", ylim=(0, 0.8))
         axes.grid(alpha=0.3)
@@ -112,10 +112,10 @@ def unit(figure: Figure) -> str:
     _box(axes, 88, 14, 12, 12, f"{LAYERS[1]} to\n{LAYERS[-1]}", FROZEN)
     kernels = (1, *shape.kernels, 1)
     stack = ["batch\nnorm", *(f"{kernel}×{kernel}\n{shape.width}" for kernel in kernels[:-1]), f"1×1\n{chosen}"]
-    for place, label in enumerate(stack):
-        _box(axes, 22 + 9.5 * place, 3, 7.5, 10, label, TRAINED)
-        if place:
-            _arrow(axes, [(20 + 9.5 * place, 8), (22 + 9.5 * place, 8)])
+    for column, label in enumerate(stack):
+        _box(axes, 22 + 9.5 * column, 3, 7.5, 10, label, TRAINED)
+        if column:
+            _arrow(axes, [(20 + 9.5 * column, 8), (22 + 9.5 * column, 8)])
     for bottom, colour in ((15, TRAINED), (28, FROZEN)):
         _box(axes, 75, bottom, 8, 10, "batch\nnorm", colour)
     _arrow(axes, [(12, 17), (17, 17), (17, 8), (22, 8)])

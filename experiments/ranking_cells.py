@@ -1,4 +1,4 @@
-"""The work of the cells on rankings: do they agree, and what does each choice of filters bring?"""
+"""The cells on rankings: how far rankings agree, and what ideal correction of the filters they choose would give."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def agreement(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...
     estimates = {}
     half = replace(meter, images=meter.images.take(torch.arange(0, len(meter.images), 2)))
     for name, score, steps in ESTIMATES:
-        found = attribute_filters(half, levels, layers=[layer], score=score, steps=steps)
-        estimates[name] = torch.tensor(found.scores[layer.name])
+        ranking = attribute_filters(half, levels, layers=[layer], score=score, steps=steps)
+        estimates[name] = torch.tensor(ranking.scores[layer.name])
     return {
         "images": first.shape[2],
         "reliability": {
@@ -86,11 +86,11 @@ def choices(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...],
     chosen = [order[:count] for order in orders.values() for count in counts]
     images = job.data.test.balanced(TEST_IMAGES, job.seed)
     job.reporter.stage(f"ideal correction of {layer.name}", len(levels) * len(chosen) * len(images))
-    found = evaluate_ideal(
+    top1 = evaluate_ideal(
         job.model, images, meter.distortion, levels, named(job.layers, layer.name), chosen,
         seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
     )  # fmt: skip
-    rows = [found[start:stop] for start, stop in pairwise(range(0, len(found) + 1, len(counts)))]
+    rows = [top1[start:stop] for start, stop in pairwise(range(0, len(top1) + 1, len(counts)))]
     return {
         "images": len(meter.images),
         "test_images": len(images),
@@ -103,13 +103,13 @@ def choices(job: Job, meter: GainMeter, layer: Layer, levels: tuple[float, ...],
 
 def _reliability(gains: Tensor, count: int, seed: int) -> float | None:
     """Mean rank correlation of rankings on two disjoint sets of ``count`` images each."""
-    found = []
+    correlations = []
     for pair in range(PAIRS):
         order = torch.randperm(gains.shape[1], generator=generator(seed, Use.HALVES, pair))
         first, second = gains[:, order[:count]].mean(1), gains[:, order[count : 2 * count]].mean(1)
         if first.min() < first.max() and second.min() < second.max():
-            found.append(float(spearmanr(first, second).statistic))
-    return sum(found) / len(found) if found else None
+            correlations.append(float(spearmanr(first, second).statistic))
+    return sum(correlations) / len(correlations) if correlations else None
 
 
 def _compared(exact: Tensor, other: Tensor) -> dict[str, float | None]:

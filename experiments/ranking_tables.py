@@ -32,9 +32,9 @@ def agreement_tables() -> str:
     for name, content in cells:
         row = [name]
         for score in ("top1", "probability"):
-            found = content["agreement"][score]
+            correlations = content["agreement"][score]
             for measure in ("spearman", "overlap"):
-                row += [_number(found["other images"][measure]), _number(found[ESTIMATE][measure])]
+                row += [_number(correlations["other images"][measure]), _number(correlations[ESTIMATE][measure])]
         rows.append(row)
     headings = ["Layer"]
     for score in ("top1", "probability"):
@@ -49,9 +49,9 @@ def choice_table() -> str:
     rows = []
     for name, content in _finished(ChoiceCell):
         means = {way: [statistics.mean(levels) for levels in shares] for way, shares in content["top1"].items()}
-        for place, (share, count) in enumerate(zip(content["shares"], content["filters"], strict=True)):
-            best = max(shares[place] for shares in means.values())
-            values = [shares[place] for shares in means.values()]
+        for index, (share, count) in enumerate(zip(content["shares"], content["filters"], strict=True)):
+            best = max(shares[index] for shares in means.values())
+            values = [shares[index] for shares in means.values()]
             shown = [f"**{value:.4f}**" if value == best else f"{value:.4f}" for value in values]
             rows.append([f"{name}, {count} filters ({share:.0%})", *shown])
     if not rows:
@@ -77,10 +77,10 @@ def trained_table() -> str:
     return titled("Deepcorr-3 with filters chosen by rankings on the same 250 images", headings, rows)
 
 
-def _finished(kind: type[AgreementCell] | type[ChoiceCell]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _finished(cell: type[AgreementCell] | type[ChoiceCell]) -> Iterator[tuple[str, dict[str, Any]]]:
     for distortion in DISTORTIONS:
         for layer in RANKED_LAYERS:
-            file = result_file(kind(distortion, layer))
+            file = result_file(cell(distortion, layer))
             if file.exists():
                 yield f"{distortion}, {layer}", read_json(file)
 

@@ -129,8 +129,8 @@ def _table5(table: dict[str, Any]) -> str:
             if local and across:
                 pairs += list(zip(mean_top1(local), mean_top1(across), strict=True))
         if pairs:
-            found = paired_t_test(*zip(*pairs, strict=True))
-            rows.append([f"paired t-test over {len(pairs)} levels, {recipe}", f"p = {found:.4f}", ""])
+            p = paired_t_test(*zip(*pairs, strict=True))
+            rows.append([f"paired t-test over {len(pairs)} levels, {recipe}", f"p = {p:.4f}", ""])
     if not rows:
         return ""
     for distortion, published in (("blur", "gaussian_blur"), ("noise", "awgn")):

@@ -1,6 +1,6 @@
 """The page of the Caltech-101 study: ``python -m experiments.caltech.page`` writes ``docs/caltech.md``.
 
-Finished runs under ``runs/caltech`` are first taken into ``results/caltech``, which the page is written from.
+Finished runs under ``runs/caltech`` are first copied into ``results/caltech``, from which the page is written.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ NETWORKS = {
     "AllCNN of CIFAR-100": "transfer-allcnn.json",
 }
 BLOCKS_WITH_SKIP = (2, 4, 6, 7, 9, 10, 12, 13, 14)
-"""Of EfficientNet-Lite0's sixteen; around the others there is no way past."""
+"""Of EfficientNet-Lite0's sixteen; the others have no skip connection."""
 
 
 def take_over(runs: Path) -> None:
-    """Copy results of finished runs, and of rankings each layer's sum."""
+    """Copy the results of finished runs; of a ranking, only the sum for each layer."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
         results = folder / "results.json"
@@ -44,8 +44,8 @@ def take_over(runs: Path) -> None:
         elif (folder / "ranking.json").is_file() and read_json(results)["command"] == "rank":
             ranking = Ranking.load(folder / "ranking.json")
             sums = {layer: sum(scores) for layer, scores in ranking.scores.items()}
-            found = {"score": ranking.score, "method": ranking.method, "images": ranking.images, "sums": sums}
-            write_json(RESULTS / f"{folder.name}.json", found | {"provenance": read_json(results)["provenance"]})
+            summary = {"score": ranking.score, "method": ranking.method, "images": ranking.images, "sums": sums}
+            write_json(RESULTS / f"{folder.name}.json", summary | {"provenance": read_json(results)["provenance"]})
         else:
             shutil.copyfile(results, RESULTS / f"{folder.name}.json")
 
@@ -67,22 +67,22 @@ def page() -> str:
 
 
 def _damage() -> str:
-    """How much the estimated gains of a layer's filters come to."""
+    """The sum of the estimated gains of a layer's filters."""
     sums = {name: _saved(f"rank-{name}") for name in DISTORTIONS}
     if None in sums.values():
         return ""
     rows = []
     for block in range(16):
         layer = f"network._blocks.{block}._project_conv"
-        values = [f"{found['sums'][layer]:.3f}" for found in sums.values() if found]
+        values = [f"{summary['sums'][layer]:.3f}" for summary in sums.values() if summary]
         rows.append([f"block {block}", "yes" if block in BLOCKS_WITH_SKIP else "**no**", *values])
     headings = ["Last convolution of", "Skip connection around it", *DISTORTIONS]
-    return titled("Where the damage passes: what the swaps of a layer's filters gain together", headings, rows)
+    return titled("Where the damage passes: sum of the gains of a layer's filters", headings, rows)
 
 
 def _accuracies(distortion: str, title: str, names: Sequence[str]) -> str:
     """The networks of some runs, the first run's baseline above them."""
-    runs = [Results.model_validate(found).records for found in map(_saved, names) if found is not None]
+    runs = [Results.model_validate(content).records for content in map(_saved, names) if content is not None]
     if not runs:
         return ""
     records = [runs[0][0], *(run[-1] for run in runs)]
@@ -106,13 +106,15 @@ def _transfer() -> str:
     for network, file in NETWORKS.items():
         for record in sorted(_transferred(file), key=lambda record: [CLEAN, *DISTORTIONS].index(record.distortion)):
             spread = "" if record.spread is None else f" ± {record.spread:.4f}"
-            seen = "clean alone" if record.distortion == CLEAN else record.distortion
+            seen = "clean only" if record.distortion == CLEAN else record.distortion
             worst = "" if len(record.levels) == 1 else f"{record.accuracy[-1]:.4f}"
-            rows.append([f"{network}, {_kind(record)}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"])
+            rows.append(
+                [f"{network}, {_variant(record)}", seen, f"{record.accuracy[0]:.4f}", worst, f"{record.mean:.4f}{spread}"]
+            )
     if not rows:
         return ""
     clean = f"*{paper[13]['caltech101']:.4f}*"
-    rows.append(["*AlexNet, Baseline, paper*", "*clean alone*", clean, "", clean])
+    rows.append(["*AlexNet, Baseline, paper*", "*clean only*", clean, "", clean])
     for number, distortion in ((14, "blur"), (15, "noise")):
         for name, accuracy in paper[number]["rows"]["caltech101"].items():
             rows.append([f"*AlexNet, {name}, paper*", f"*{distortion}*", "", "", f"*{accuracy:.4f}*"])
@@ -121,11 +123,11 @@ def _transfer() -> str:
 
 
 def _transfer_differences() -> str:
-    """Networks on the same images, split by split."""
+    """Networks compared on the same images and splits."""
     rows = []
     for network, file in NETWORKS.items():
         known = {
-            (_kind(record), record.distortion): [fmean(split.accuracy) for split in record.splits]
+            (_variant(record), record.distortion): [fmean(split.accuracy) for split in record.splits]
             for record in _transferred(file)
         }
         for better, worse in (("corrected", "baseline"), ("fine-tuned", "baseline"), ("fine-tuned", "corrected")):
@@ -133,7 +135,7 @@ def _transfer_differences() -> str:
                 first, second = known.get((better, distortion)), known.get((worse, distortion))
                 if first and second:
                     gain, p = fmean(first) - fmean(second), paired_t_test(first, second)
-                    rows.append([f"{network}, {better} less {worse}", distortion, f"{gain:+.4f}", f"{p:.2g}"])
+                    rows.append([f"{network}, {better} minus {worse}", distortion, f"{gain:+.4f}", f"{p:.2g}"])
     headings = ["Features of", "SVMs see", "Difference of the means", "p (paired t-test over splits)"]
     return titled("Differences between networks over the five splits", headings, rows) if rows else ""
 
@@ -142,7 +144,7 @@ def _transferred(file: str) -> list[TransferRecord]:
     return read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
 
 
-def _kind(record: TransferRecord) -> str:
+def _variant(record: TransferRecord) -> str:
     return "baseline" if record.name == "baseline" else "fine-tuned" if "finetune" in record.name else "corrected"
 
 
@@ -151,7 +153,7 @@ def _distorted(record: Record) -> float:
 
 
 def _recovered(before: Record, after: Record) -> float:
-    """The share of what the distortion costs on average that a correction brings back."""
+    """The share of the accuracy lost to the distortion, averaged over the severities, that a correction recovers."""
     return (_distorted(after) - _distorted(before)) / (before.top1[0] - _distorted(before))
 
 
