@@ -30,6 +30,7 @@ class Use(IntEnum):
     DRAW = 6
     HALVES = 7
     NETWORK = 8
+    ITEM = 9
 
 
 def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

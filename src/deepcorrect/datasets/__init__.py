@@ -10,15 +10,11 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.division import Counts
-from deepcorrect.datasets.images import Images, ImageSet
+from deepcorrect.datasets.images import HELD_BYTES, Images, ImageSet
 from deepcorrect.datasets.labels import label_by_outputs
 from deepcorrect.datasets.layouts import LAYOUTS
 
 __all__ = ["Counts", "Dataset", "ImageSet", "Images", "load_dataset"]
-
-
-HELD_BYTES = 2_000_000_000
-"""Images that come to no more are held in memory."""
 
 
 def load_dataset(

@@ -1,4 +1,4 @@
-"""Batches: small sets stay on the device as uint8, large ones are streamed to it; augmentation and distortion happen there."""
+"""Batches: small sets stay on the device, large ones are streamed to it; augmentation and distortion happen there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.images import Images
+from deepcorrect.datasets.pixels import ROUNDING
 
 
 class Batch(NamedTuple):
@@ -18,10 +19,6 @@ class Batch(NamedTuple):
     images: Tensor
     labels: Tensor
     indices: Tensor
-
-
-ROUNDING = 1e-4
-"""How far beyond [0, 1] floating-point images may lie."""
 
 
 def as_float(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.division import Counts, divide
-from deepcorrect.datasets.images import Images
+from deepcorrect.datasets.images import UNLABELLED, Images
 
 PARTS = ("train", "validation", "test")
 SMALL = 64
@@ -77,8 +77,7 @@ class Dataset:
         if whole is False and (untrained := set(test.labels.tolist()) - set(train.labels.tolist())):
             raise DeepcorrectError(f"{name}: no training images of class {classes[min(untrained)]}, only some to test on")
         _tell_missing(name, classes, {"training": train, "validation": validation, "test": test}, warn)
-        ladder = "cifar" if test.shape[-1] <= SMALL else "imagenet"
-        return cls(name, classes, ladder, train, validation, test, numbered=True)
+        return cls(name, classes, ladder_of(test.shape[-1]), train, validation, test, numbered=True)
 
     @property
     def undivided(self) -> bool:
@@ -111,8 +110,8 @@ class Dataset:
         """
         count = len(self.classes)
         for part in (self.train, self.validation, self.test):
-            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < count:
-                wrong = next(label for label in part.labels.tolist() if not 0 <= label < count)
+            if len(part) and not UNLABELLED <= int(part.labels.min()) <= int(part.labels.max()) < count:
+                wrong = next(label for label in part.labels.tolist() if not UNLABELLED <= label < count)
                 raise DeepcorrectError(f"{self.name}: label {wrong} lies outside its {count} classes")
         if outputs < count:
             raise DeepcorrectError(
@@ -146,6 +145,11 @@ class Dataset:
             for tensor in (part.labels, part.indices):
                 digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def ladder_of(width: int) -> str:
+    """Which severity ladder suits images so many pixels wide."""
+    return "cifar" if width <= SMALL else "imagenet"
 
 
 def _whole(source: Images) -> tuple[Images, Images, Images]:

@@ -1,4 +1,4 @@
-"""Labelled images, in memory or streamed."""
+"""Images of one size, labelled or not, in memory or streamed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
 from deepcorrect.base.words import argument
 
+UNLABELLED = -1
+"""The label of an image whose class is not known."""
+HELD_BYTES = 2_000_000_000
+"""Images that come to no more are held in memory."""
+
 
 class Images(ABC):
     """Images of one size with their labels, in memory or not.
 
     Attributes:
-        labels: (N,), int64.
+        labels: (N,), int64; ``UNLABELLED`` where the class is not known.
         indices: (N,), int64, each image's position in its source; evaluation noise is keyed by it.
     """
 
@@ -38,7 +43,7 @@ class Images(ABC):
 
     @abstractmethod
     def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Group after group of images at the given positions, (B, C, H, W) uint8."""
+        """Group after group of images at the given positions, (B, C, H, W), uint8 or float32 in [0, 1]."""
 
     @abstractmethod
     def held(self) -> ImageSet:
@@ -51,6 +56,31 @@ class Images(ABC):
     @abstractmethod
     def signature(self) -> bytes:
         """What tells these images from others."""
+
+    def of_pass(self, seed: int, *index: int) -> Self:
+        """The images as one pass of a training sees them.
+
+        They are the same in every pass, unless a random transform makes them anew: then (seed, pass, image) decide each.
+
+        Args:
+            seed: of the training.
+            index: what numbers the pass, such as its epoch.
+        """
+        return self
+
+    def require_labels(self, purpose: str) -> None:
+        """Refuse images of which some have no label.
+
+        Args:
+            purpose: what the labels are needed for, as in "ranking".
+
+        Raises:
+            DeepcorrectError: images without labels; the message counts them.
+        """
+        missing = int((self.labels == UNLABELLED).sum())
+        if missing:
+            which = "the images have no labels" if missing == len(self) else f"{missing} of {len(self)} images have no label"
+            raise DeepcorrectError(f"{which}, which {purpose} needs: give pairs of an image and its class number")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,9 +102,9 @@ class Images(ABC):
 
     def labelled(self, labels: Tensor) -> Self:
         """The same images with other labels, (N,) int64."""
-        found = copy.copy(self)
-        object.__setattr__(found, "labels", labels)
-        return found
+        relabelled = copy.copy(self)
+        object.__setattr__(relabelled, "labels", labels)
+        return relabelled
 
     def limited(self, count: int, seed: int) -> Self:
         """At most ``count`` images of each class, drawn without replacement."""
@@ -87,7 +117,7 @@ class ImageSet(Images):
     """Images in memory.
 
     Attributes:
-        images: (N, C, H, W), uint8.
+        images: (N, C, H, W), uint8, or float32 in [0, 1].
     """
 
     images: Tensor
@@ -110,7 +140,7 @@ class ImageSet(Images):
         return ImageSet(self.images[positions], self.labels[positions], self.indices[positions])
 
     def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Group after group of images at the given positions, (B, C, H, W) uint8."""
+        """Group after group of images at the given positions, (B, C, H, W)."""
         return (self.images[group.to(self.images.device)] for group in groups)
 
     def held(self) -> ImageSet:
@@ -122,12 +152,14 @@ class ImageSet(Images):
         return ImageSet(self.images.to(device), self.labels.to(device), self.indices.to(device))
 
     def signature(self) -> bytes:
-        """Every pixel."""
-        return self.images.cpu().numpy().tobytes()
+        """Every pixel, and for other numbers than uint8 their type."""
+        pixels = self.images.cpu().numpy()
+        return pixels.tobytes() if pixels.dtype == "uint8" else f"{pixels.dtype}".encode() + pixels.tobytes()
 
 
 def rank_within_class(labels: Tensor) -> Tensor:
-    """For each position, how many earlier positions have the same label."""
+    """For each position, how many earlier positions have the same label; those without a label are a class of their own."""
+    labels = labels - UNLABELLED
     order = torch.argsort(labels, stable=True)
     sizes = torch.bincount(labels)
     starts = (sizes.cumsum(0) - sizes)[labels[order]]
