@@ -121,7 +121,7 @@ def test_global_choice_takes_as_many_over_all_layers(ranking: Ranking) -> None:
 
 @pytest.mark.parametrize("share", [0.0, -0.5, 1.5, float("nan")])
 def test_a_share_outside_its_range_is_refused(ranking: Ranking, share: float) -> None:
-    with pytest.raises(DeepcorrectError, match=r"--share .*outside \(0, 1\]"):
+    with pytest.raises(DeepcorrectError, match=r"^share=.*outside \(0, 1\]"):
         choose_locally(ranking, {"a": share})
 
 

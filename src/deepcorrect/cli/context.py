@@ -255,7 +255,7 @@ def ideal_shares(given: str, layers: list[Layer]) -> tuple[float, ...]:
     """The shares of ``--ideal``, each of which is a filter or more of every layer."""
     shares = read_shares("--ideal", given)
     for layer, share in product(layers, shares):
-        count_of_share(share, layer.filters, layer.name, "--ideal")
+        count_of_share(share, layer.filters, layer.name, "ideal")
     return shares
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,6 +13,7 @@ import torch
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.base.words import argument
 
 Score = Literal["top1", "probability", "margin"]
 SCORES: tuple[Score, ...] = get_args(Score)
@@ -64,6 +65,54 @@ class Ranking:
         pairs = [(layer, filter_) for layer, scores in self.scores.items() for filter_ in range(len(scores))]
         return tuple(sorted(pairs, key=lambda pair: self._key(*pair)))
 
+    def top(
+        self, share: float | Iterable[float], layers: int | str | Iterable[str] | None = None, *, across: bool = False
+    ) -> dict[str, tuple[int, ...]]:
+        """The most susceptible filters, as ``Plan(filters=...)`` takes them.
+
+        Args:
+            share: of each layer's filters, in (0, 1], rounded to whole filters; or one share for each of ``layers``.
+            layers: so many of the ranked layers from the first on (in the network's order), or the names of some; all if None.
+            across: whether to choose as many filters over all these layers together (the paper's global ranking), in place of
+                each layer's share by itself (its local ranking). A layer may then get more than its share, or none.
+
+        Returns:
+            By layer, its filters in ascending order; layers without any are left out.
+
+        Raises:
+            DeepcorrectError: a share outside (0, 1], or of no filter at all; not one share a layer; more layers than are
+                ranked, or another; ``across`` where a layer's filters are in an order that is not that of their scores.
+        """
+        names = self._layers(layers)
+        try:
+            shares = [float(each) for each in share] if isinstance(share, Iterable) else [float(share)] * len(names)
+        except (TypeError, ValueError):
+            raise DeepcorrectError(f"{argument('share', share)}: give a number in (0, 1], or one for each layer") from None
+        if len(shares) != len(names):
+            raise DeepcorrectError(f"{argument('share')}: {len(shares)} shares for {len(names)} layers ({', '.join(names)})")
+        if across and self.order:
+            raise DeepcorrectError(
+                f"{argument('across', across)}: this ranking orders the filters of each layer by more than their scores, which "
+                "says nothing of filters of different layers; choose without it"
+            )
+        return (choose_globally if across else choose_locally)(self, dict(zip(names, shares, strict=True)))
+
+    def _layers(self, layers: int | str | Iterable[str] | None) -> list[str]:
+        """Names of the layers that ``top`` is asked for."""
+        ranked = list(self.scores)
+        if layers is None:
+            return ranked
+        if not isinstance(layers, Iterable):
+            if layers not in range(1, len(ranked) + 1):
+                raise DeepcorrectError(f"{argument('layers', layers)}: give 1 to {len(ranked)}, the number of ranked layers")
+            return ranked[: int(layers)]
+        names = [layers] if isinstance(layers, str) else list(layers)
+        unknown = [name for name in names if name not in self.scores]
+        if unknown or not names or len(set(names)) < len(names):
+            reason = f"{unknown[0]!r} is not ranked" if unknown else "give each name once" if names else "give a name or more"
+            raise DeepcorrectError(f"{argument('layers', names)}: {reason}; the ranking has {', '.join(ranked)}")
+        return names
+
     def _key(self, layer: str, filter_: int) -> tuple[float, float]:
         margin = self.margins[layer][filter_] if layer in self.margins else 0.0
         return -self.scores[layer][filter_], -margin
@@ -85,19 +134,19 @@ class Ranking:
         """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
         return asdict(self) | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write as JSON."""
-        write_json(path, self.as_json())
+        write_json(Path(path), self.as_json())
 
     @classmethod
-    def load(cls, path: Path) -> Ranking:
+    def load(cls, path: Path | str) -> Ranking:
         """Read a saved ranking.
 
         Raises:
             DeepcorrectError: missing or not a ranking.
         """
         try:
-            return cls.from_json(read_json(path))
+            return cls.from_json(read_json(Path(path)))
         except (KeyError, TypeError, AttributeError) as error:
             raise DeepcorrectError(f"{path}: not a ranking saved by deepcorrect ({error})") from None
 
@@ -112,20 +161,21 @@ class Ranking:
         return cls(**fields)
 
 
-def count_of_share(share: float, filters: int, layer: str, option: str = "--share") -> int:
+def count_of_share(share: float, filters: int, layer: str, name: str = "share") -> int:
     """How many filters a share of a layer is, rounded.
 
     Args:
-        option: that the share is from, for messages.
+        name: what messages call the share, an argument.
 
     Raises:
         DeepcorrectError: the share lies outside (0, 1], or comes to no filter at all.
     """
+    said = argument(name, int(share) if float(share).is_integer() else share)
     if not 0 < share <= 1:
-        raise DeepcorrectError(f"{option} {share:g}: outside (0, 1]; 0.5 corrects half of each layer's filters")
+        raise DeepcorrectError(f"{said}: outside (0, 1]; 0.5 corrects half of each layer's filters")
     count = int(share * filters + 0.5)
     if count == 0:
-        raise DeepcorrectError(f"{option} {share:g}: layer {layer} has {filters} filter(s), of which this is none")
+        raise DeepcorrectError(f"{said}: layer {layer} has {filters} filter(s), of which this is none")
     return count
 
 
