@@ -76,5 +76,5 @@ def test_files_that_are_no_correction_are_refused(tmp_path: Path) -> None:
         file.write_bytes(wrong)
         with pytest.raises(DeepcorrectError, match="not a correction saved by deepcorrect, or cut short"):
             read_header(file)
-    with pytest.raises(DeepcorrectError, match="--correction nowhere: no such file or run folder"):
+    with pytest.raises(DeepcorrectError, match=r"^correction='nowhere': no such file or run folder"):
         find_correction("nowhere")

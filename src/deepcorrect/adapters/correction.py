@@ -29,6 +29,7 @@ from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.units import unit_shape
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.base.words import argument
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import answers, same
 from deepcorrect.models.layers import Layer, convolutions, named
@@ -128,13 +129,14 @@ class Correction(nn.Module):
         if missed:
             raise DeepcorrectError(
                 f"the network runs {missed} by another reference than the module of that name (in a list or a closure, say), "
-                "which a correction cannot replace; let it use its own attribute, or leave the layer out with --layers"
+                "which a correction cannot replace; let it use its own attribute, or leave the layer out of "
+                f"{argument('layers')}"
             )
         if not same(before, after):
             replaced = ", ".join(names[module.base] for module in self._uses)
             raise DeepcorrectError(
                 f"the network answers differently once another module stands for {replaced}, though "
-                "that does the same: it may ask for a module's type; leave such layers out with --layers"
+                f"that does the same: it may ask for a module's type; leave such layers out of {argument('layers')}"
             )
 
     def save(self, path: Path | str, *, half: bool = False) -> None:

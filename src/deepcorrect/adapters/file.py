@@ -16,6 +16,7 @@ from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_tensors
 from deepcorrect.base.names import encodable_json
+from deepcorrect.base.words import argument
 from deepcorrect.models.shipped import shipped_correction, shipped_names
 
 _KEY = "deepcorrect"
@@ -52,7 +53,9 @@ def find_correction(spec: str) -> Path:
         path = path / "correction.safetensors"
     if not path.is_file():
         known = ", ".join(shipped_names("corrections")) or "none"
-        raise DeepcorrectError(f"--correction {spec}: no such file or run folder, and not shipped (shipped: {known})")
+        raise DeepcorrectError(
+            f"{argument('correction', spec)}: no such file or run folder, and not shipped (shipped: {known})"
+        )
     return path
 
 

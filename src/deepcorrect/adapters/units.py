@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 
 UNITS = ("cifar", "wide", "lite", "bottleneck")
 
@@ -59,7 +60,7 @@ def unit_shape(name: str, channels: int, position: int, *, batch_norm: bool = Tr
     if name == "bottleneck":
         dilations = (1, 1, 2) if position == 1 else (1, 1, 1)
         return UnitShape(max(1, channels // 2), (3, 3, 3), dilations, False, batch_norm)
-    raise DeepcorrectError(f"--unit {name}: unknown; use {', '.join(UNITS)}")
+    raise DeepcorrectError(f"{argument('unit', name)}: unknown; use {', '.join(UNITS)}")
 
 
 class CorrectionUnit(nn.Module):
