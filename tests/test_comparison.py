@@ -96,7 +96,9 @@ def test_against_one_network(runs: list[Path], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("deepcorrect.runs.comparison.MOST_FOR_ALL_PAIRS", 2)
     (comparison,) = compare_records(runs)
     assert list(pairs_of(comparison)) == [("baseline", "deepcorr-3"), ("finetune-3", "deepcorr-3")]
-    with pytest.raises(DeepcorrectError, match="--against net: no network of these runs; they have baseline, deepcorr-3, fine"):
+    with pytest.raises(
+        DeepcorrectError, match=r"^against='net': no network of these runs; they have baseline, deepcorr-3, fine"
+    ):
         compare_records(runs, against="net")
 
 

@@ -31,16 +31,16 @@ def test_the_system_s_reason_is_told_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(DeepcorrectError, match="cannot be written: No such file or directory; make its folder first"):
         write_tensors(missing, {"a": torch.rand(2)})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DeepcorrectError, match="cannot be written: Is a directory; choose another --out"):
+    with pytest.raises(DeepcorrectError, match="cannot be written: Is a directory; write to another folder"):
         write_text(tmp_path / "folder", "text")
     (tmp_path / "text").write_text("kept")
-    with pytest.raises(DeepcorrectError, match="cannot be written: Not a directory; choose another --out"):
+    with pytest.raises(DeepcorrectError, match="cannot be written: Not a directory; write to another folder"):
         write_text(tmp_path / "text" / "file", "text")
     assert (tmp_path / "text").read_text() == "kept"
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DeepcorrectError, match="No space left on device; free some, or choose another --out"):  # noqa: SIM117
+    with pytest.raises(DeepcorrectError, match="No space left on device; free some, or write to another folder"):  # noqa: SIM117
         with written_aside(tmp_path / "file"), Path("/dev/full").open("wb") as file:
             torch.save({"weights": torch.rand(100_000)}, file)

@@ -193,7 +193,7 @@ def test_another_division_is_refused(tmp_path: Path, larger: Path) -> None:
     run = recorded(
         tmp_path / "head", counted, "train-head", command_line=f"deepcorrect train-head x --data {spec} --split 10,5"
     )
-    with pytest.raises(DeepcorrectError, match="head was trained on a part of these images; give the --split and --split-seed"):
+    with pytest.raises(DeepcorrectError, match="head was trained on a part of these images; give the counts and seed"):
         held(load_dataset(spec, whole=True), run)
     assert held(counted, run)[0] is counted
 

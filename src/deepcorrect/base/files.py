@@ -40,8 +40,8 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 _REMEDIES = {
-    errno.ENOSPC: "free some, or choose another --out",
-    errno.EDQUOT: "free some, or choose another --out",
+    errno.ENOSPC: "free some, or write to another folder",
+    errno.EDQUOT: "free some, or write to another folder",
     errno.ENOENT: "make its folder first",
 }
 
@@ -52,7 +52,7 @@ def _reason(error: OSError | SafetensorError) -> str:
     number = getattr(error, "errno", None) or (int(told[1]) if told else None)
     if number is None:
         return str(error)
-    return f"{os.strerror(number)}; {_REMEDIES.get(number, 'choose another --out')}"
+    return f"{os.strerror(number)}; {_REMEDIES.get(number, 'write to another folder')}"
 
 
 def read_text(path: Path) -> str:

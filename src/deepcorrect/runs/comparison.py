@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.evaluation.answers import Answers, read_answers
 from deepcorrect.evaluation.significance import bootstrap_interval, holm, mcnemar, paired_t_test
 from deepcorrect.runs.classes import class_counts, class_means
@@ -113,7 +114,7 @@ def compare_records(folders: Sequence[Path], *, against: str | None = None) -> l
     found = _networks(folders)
     if against is not None and against not in {network.name for ladder in found for network in ladder}:
         names = ", ".join(sorted({network.name for ladder in found for network in ladder}))
-        raise DeepcorrectError(f"--against {against}: no network of these runs; they have {names}")
+        raise DeepcorrectError(f"{argument('against', against)}: no network of these runs; they have {names}")
     paired = [(ladder, _choose_pairs(ladder, against)) for ladder in found]
     return [_compare(ladder, pairs) for ladder, pairs in paired if pairs]
 
@@ -212,7 +213,7 @@ def _notes(networks: Sequence[_Network], pairs: Sequence[tuple[_Network, _Networ
     if silent:
         notes.append(
             f"no intervals and no McNemar's test for {', '.join(silent)}: not in an answers.safetensors, which older runs do "
-            "not have; make the run again with another --out"
+            "not have; make the run again in another folder"
         )
     apart = [f"{network.name} and {other.name}" for network, other in pairs if not _same_images(network, other)]
     if apart:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from deepcorrect.adapters.file import read_trained_on
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 
 COMMANDS = ("correct", "finetune", "train-baseline", "train-head")
@@ -85,8 +86,9 @@ def hold_out(
             continue
         if (training.split and not same) or not len(limited.test) or not len(limited.validation):
             raise DeepcorrectError(
-                f"--data {data.name}: {training.folder} was trained on a part of these images; give the --split and "
-                "--split-seed of its training, so that others are measured on"
+                f"{data.name}: {training.folder} was trained on a part of these images; give the "
+                f"{argument('counts', option='split')} and {argument('seed', option='split-seed')} of its training, so that "
+                "others are measured on"
             )
         changed = "" if same else "; other options than there, or files that have changed, may make a difference"
         tell(

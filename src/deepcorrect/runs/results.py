@@ -96,32 +96,30 @@ class Run:
         self.command = command
         self.settings: dict[str, Any] = encodable_json(json.loads(json.dumps(settings)))
         if "\ufffd" in str(path).encode(errors="surrogateescape").decode(errors="replace"):
-            raise DeepcorrectError(
-                f"--out {encodable(str(path))}: its name is not UTF-8, as weights need it; choose another folder"
-            )
+            raise DeepcorrectError(f"{encodable(str(path))}: its name is not UTF-8, as weights need it; choose another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DeepcorrectError(f"--out {path}: cannot be made ({error.strerror}); choose another folder") from None
+            raise DeepcorrectError(f"{path}: cannot be made ({error.strerror}); choose another folder") from None
         config = {"command": command, "settings": self.settings}
         if (path / "config.json").exists():
             self._require_same(config)
         elif any(path.iterdir()):
-            raise DeepcorrectError(f"--out {path}: not empty, and no run of deepcorrect; choose another folder")
+            raise DeepcorrectError(f"{path}: not empty, and no run of deepcorrect; choose another folder")
         else:
             self.write_json("config.json", config)
 
     def _require_same(self, config: dict[str, Any]) -> None:
         found = read_json(self.path / "config.json")
         if found.get("command") != self.command:
-            raise DeepcorrectError(f"--out {self.path}: holds a run of '{found.get('command')}'; choose another folder")
+            raise DeepcorrectError(f"{self.path}: holds a run of '{found.get('command')}'; choose another folder")
         old = found.get("settings")
         if not isinstance(old, dict):
-            raise DeepcorrectError(f"--out {self.path}: its config.json has no settings of a run; choose another folder")
+            raise DeepcorrectError(f"{self.path}: its config.json has no settings of a run; choose another folder")
         for name in sorted(old.keys() | self.settings.keys()):
             if old.get(name) != self.settings.get(name):
                 raise DeepcorrectError(
-                    f"--out {self.path}: holds a run with {name} = {short(old.get(name))}, not "
+                    f"{self.path}: holds a run with {name} = {short(old.get(name))}, not "
                     f"{short(self.settings.get(name))}; choose another folder, or the same settings to continue it"
                 )
 
