@@ -111,13 +111,13 @@ def test_a_ranking_of_another_network_is_refused_and_other_levels_are_told(job: 
     layers = convolutions(job.layers)[:2]
     made = rank(other(job, run=None), BLUR, LEVELS, layers, OPTIONS.ranked, {"0": 0.5, "3": 0.5})
     stranger = other(job, model=make_toy("batch-norm", seed=1))
-    with pytest.raises(DeepcorrectError, match="--ranked-by: it ranks the filters of another network"):
+    with pytest.raises(DeepcorrectError, match=r"^ranking: it ranks the filters of another network"):
         correct(stranger, BLUR, LEVELS, OPTIONS, RECIPE, ranking=made)
     told: list[str] = []
     check_ranking(made, BLUR, layers, levels=(2.0, 1.0), tell=told.append)
     assert told == []
     check_ranking(made, BLUR, layers, levels=(3.0,), tell=told.append)
-    assert told == ["--ranked-by: ranked at levels 1, 2, corrected for 3"]
+    assert told == ["ranking: ranked at levels 1, 2, corrected for 3"]
     unknown = json.loads(json.dumps(made.as_json()))
     del unknown["network"]
     check_ranking(Ranking.from_json(unknown), BLUR, layers, network="something else")

@@ -18,6 +18,7 @@ from deepcorrect.adapters.units import unit_shape
 from deepcorrect.base.device import lay_out, layout_of
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import round_to_half
+from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.cost import count_parameters
 from deepcorrect.models.fingerprint import fingerprint
@@ -88,7 +89,10 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
     unit_shape(options.unit, 1, 1)
     both = set(options.layers) & set(options.retrained)
     if both:
-        raise DeepcorrectError(f"layer {min(both)} cannot be corrected and retrained at once; lower --layers or --retrain-last")
+        raise DeepcorrectError(
+            f"layer {min(both)} cannot be corrected and retrained at once; leave it out of {argument('layers')} or of "
+            f"{argument('retrained', option='retrain-last')}"
+        )
     _try_on(job, _plan(options, "none", {layer: tuple(range(count)) for layer, count in counts.items()}))
 
 
@@ -237,20 +241,21 @@ def check_ranking(
     Raises:
         DeepcorrectError: the message says what differs.
     """
+    name = argument("ranking", option="ranked-by")
     if ranking.distortion != distortion.name:
-        raise DeepcorrectError(f"--ranked-by: ranked under {ranking.distortion}, not {distortion.name}")
+        raise DeepcorrectError(f"{name}: ranked under {ranking.distortion}, not {distortion.name}")
     for layer in layers:
         ranked = len(ranking.scores.get(layer.name, ()))
         if ranked != layer.filters:
-            raise DeepcorrectError(f"--ranked-by: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
+            raise DeepcorrectError(f"{name}: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
     if ranking.network and network and ranking.network != network:
         raise DeepcorrectError(
-            f"--ranked-by: it ranks the filters of another network (fingerprint {ranking.network[:12]}, this one's is "
+            f"{name}: it ranks the filters of another network (fingerprint {ranking.network[:12]}, this one's is "
             f"{network[:12]}); rank this one"
         )
     if levels is not None and sorted(ranking.levels) != sorted(levels):
         at, wanted = (", ".join(f"{level:g}" for level in given) for given in (ranking.levels, levels))
-        tell(f"--ranked-by: ranked at levels {at}, corrected for {wanted}")
+        tell(f"{name}: ranked at levels {at}, corrected for {wanted}")
 
 
 def _plan(options: CorrectionOptions, distortion: str, filters: dict[str, tuple[int, ...]]) -> Plan:

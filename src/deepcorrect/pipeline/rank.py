@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_tensors
+from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.layers import Layer, convolutions
@@ -51,9 +52,12 @@ class RankingOptions:
 
     def __post_init__(self) -> None:
         if self.verify and self.method != "attribution":
-            raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
+            raise DeepcorrectError(
+                f"{argument('verify', self.verify)}: only for {argument('method', 'attribution')}; "
+                "the others measure every filter"
+            )
         if self.method != "exact" and self.by == "top1":
-            raise DeepcorrectError(NO_GRADIENT)
+            raise DeepcorrectError(f"{argument('score', 'top1')}: {NO_GRADIENT}")
 
     @property
     def by(self) -> Score:

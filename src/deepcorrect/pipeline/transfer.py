@@ -20,6 +20,7 @@ from deepcorrect.adapters.file import read_header
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_tensors, write_tensors
 from deepcorrect.base.names import readable
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.division import Counts, draw
 from deepcorrect.distortions.base import Distortion
@@ -75,7 +76,9 @@ def transfer(
     against = {name: read_header(path).distortion for name, path in corrections.items()}
     for name, distortion in against.items():
         if distortion not in [kind.name for kind, _ in ladders]:
-            raise DeepcorrectError(f"--correction {name}: trained against {distortion}; add that to --distortion")
+            raise DeepcorrectError(
+                f"correction {name}: trained against {distortion}; add that to {argument('ladders', option='distortion')}"
+            )
     if job.run is not None:
         job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
     records = [_recorded(job, "baseline", None, (), protocol)]
@@ -140,7 +143,10 @@ def measure_transfer(
     divisions = {seed: draw(labels, first._replace(seed=seed)) for seed in range(first.seed, first.seed + protocol.splits)}
     train, validation, test = (len(part) for part in divisions[first.seed])
     if not validation or not test:
-        raise DeepcorrectError(f"--split {first.train},{first.validation}: too few images for that; give smaller numbers")
+        raise DeepcorrectError(
+            f"{argument('counts', option='split')}: too few images for {first.train} and {first.validation} of every class; "
+            "give smaller numbers"
+        )
     everything = (0.0, *(float(level) for level in levels))
     kind = readable(distortion.name) if distortion else CLEAN
     job.reporter.stage(f"features of {name} under {kind}", len(labels) * len(everything))
@@ -169,7 +175,7 @@ def _source_order(data: Dataset) -> Tensor:
     """Where each image of the source, in its order, is among the training, validation and test images in a row."""
     found = torch.cat([part.indices for part in (data.train, data.validation, data.test)]).sort()
     if bool((found.values.diff() == 0).any()):
-        raise DeepcorrectError(f"--data {data.name}: divided already; the splits are drawn from images that are not")
+        raise DeepcorrectError(f"{data.name}: divided already; the splits are drawn from images that are not")
     return found.indices
 
 
