@@ -24,6 +24,7 @@ from deepcorrect.base.files import written_aside
 from deepcorrect.base.processes import Processes
 from deepcorrect.base.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.base.seeding import Use, generator, own_random_state
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.sweep import evaluate
@@ -145,8 +146,8 @@ def _loss(network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Tea
 def _require_finite(loss: Tensor, step: int, rate: float) -> None:
     if not math.isfinite(loss.item()):
         raise DeepcorrectError(
-            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower --rate or --precision fp32, "
-            "with another --out"
+            f"the loss is {loss.item()} at step {step} with learning rate {rate:.4g}; try a lower {argument('rate')} or "
+            f"{argument('precision', 'fp32')}, with another {argument('out')}"
         )
 
 

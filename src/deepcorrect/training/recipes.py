@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepcorrect.base.device import Precision
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_toml
+from deepcorrect.base.words import argument
 
 Task = Literal["baseline", "finetune", "correct"]
 
@@ -129,14 +130,16 @@ def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
         base = content.pop("base", "fast")
         given = content | given
     if not isinstance(base, str) or base not in _RECIPES[task]:
-        raise DeepcorrectError(f"--recipe {spec}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file")
+        raise DeepcorrectError(
+            f"{argument('recipe', spec)}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file"
+        )
     unknown = sorted(given.keys() - Recipe.model_fields.keys())
     if unknown:
         known = ", ".join(("base", *Recipe.model_fields))
-        raise DeepcorrectError(f"--recipe {spec}: unknown field {unknown[0]!r}; a recipe has {known}")
+        raise DeepcorrectError(f"{argument('recipe', spec)}: unknown field {unknown[0]!r}; a recipe has {known}")
     try:
         return Recipe.model_validate(_RECIPES[task][base] | given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DeepcorrectError(f"--recipe {spec}: {where} = {first['input']!r}: {first['msg']}") from None
+        raise DeepcorrectError(f"{argument('recipe', spec)}: {where} = {first['input']!r}: {first['msg']}") from None
