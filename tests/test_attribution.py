@@ -97,7 +97,7 @@ def test_the_estimate_is_exact_where_the_score_is_linear_in_what_follows(images:
 
 def test_what_has_no_gradient_is_refused(images: ImageSet) -> None:
     model = make_toy("plain")
-    with pytest.raises(DeepcorrectError, match="--score top1"):
+    with pytest.raises(DeepcorrectError, match=r"^score='top1': has no"):
         attribute_filters(GainMeter(model, images, NOISE), (LEVEL,), layers=layers_of(model, images), score="top1")
 
 
@@ -119,7 +119,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_cannot_be_captured_is_refused_with_the_remedy(images: ImageSet) -> None:
     model = Branching()
-    with pytest.raises(DeepcorrectError, match=r"layer conv, .* use --method exact"):
+    with pytest.raises(DeepcorrectError, match=r"layer conv, .* use method='exact'"):
         attribute_filters(GainMeter(model, images, NOISE), (LEVEL,), layers=layers_of(model, images))
 
 

@@ -65,7 +65,7 @@ def test_layers_before_frames_are_ranked_and_those_of_frames_refused() -> None:
         net(distorted), images.labels
     )
     torch.testing.assert_close(found[1:, 2], gain[1:], atol=1e-5, rtol=1e-4)
-    with pytest.raises(DeepcorrectError, match=r"layer parts.b has outputs of 6 rows for 3 images.*leave it out with --layers"):
+    with pytest.raises(DeepcorrectError, match=r"layer parts.b has outputs of 6 rows for 3 images.*leave it out of layers"):
         meter.measure(behind, LEVEL)
     with pytest.raises(
         DeepcorrectError, match=r"layer parts.b: its output, \(8, 6, 8, 6\), has not a row for each of 4 images"
@@ -239,7 +239,7 @@ def test_an_estimate_without_gradients_is_refused() -> None:
     net = Net(lambda net, x: net.run("a", x).argmax(1, keepdim=True).float().expand(-1, 6, -1, -1), a=conv()).eval()
     images = random_images(6)
     layers = convolutions(find_layers(net, as_float(images.images[:2])))
-    with pytest.raises(DeepcorrectError, match=r"layer parts\.a: the answers have no gradient by it; use --method exact"):
+    with pytest.raises(DeepcorrectError, match=r"layer parts\.a: the answers have no gradient by it; use method='exact'"):
         estimate_gains(GainMeter(net, images, NOISE), (LEVEL,), layers=layers, score="margin")
 
 

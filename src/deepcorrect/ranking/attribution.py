@@ -20,6 +20,7 @@ from torch.fx import Node
 
 from deepcorrect.base.device import autocast
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.batches import Batch
 from deepcorrect.models.inspection import looking
 from deepcorrect.models.layers import Layer
@@ -31,7 +32,7 @@ from deepcorrect.swapping.graph import Graph
 from deepcorrect.swapping.graph_swap import GraphBatch, GraphSwap
 from deepcorrect.swapping.swaps import IMAGES_A_BATCH
 
-NO_GRADIENT = "--score top1: has no gradient to estimate it by; use probability or margin"
+NO_GRADIENT = "has no gradient to estimate it by; use probability or margin"
 
 
 class Estimate(NamedTuple):
@@ -76,7 +77,7 @@ def estimate_gains(
         swapped: filters of every layer given that are swapped already.
     """
     if score == "top1":
-        raise DeepcorrectError(NO_GRADIENT)
+        raise DeepcorrectError(f"{argument('score', 'top1')}: {NO_GRADIENT}")
     count, processes = len(meter.images), meter.processes
     swaps = captured_swaps(meter, layers)
     gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
@@ -108,8 +109,8 @@ def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, Graph
         swap = meter.swap(layer)
         if not isinstance(swap, GraphSwap):
             raise DeepcorrectError(
-                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use --method exact "
-                f"({meter.swaps.reasons[layer.name]})"
+                f"torch.export does not capture layer {layer.name}, so it has no gradients to estimate by; use "
+                f"{argument('method', 'exact')} ({meter.swaps.reasons[layer.name]})"
             )
         swaps[layer.name] = swap
     return swaps
@@ -149,7 +150,9 @@ def _attribute(
                 if share.any():
                     gradients = _gradients_on_the_way(swap, held, moves, share, clean.labels, score)
                 if not any(node in gradients for node in moves):
-                    raise DeepcorrectError(f"layer {name}: the answers have no gradient by it; use --method exact")
+                    raise DeepcorrectError(
+                        f"layer {name}: the answers have no gradient by it; use {argument('method', 'exact')}"
+                    )
                 for node, move in moves.items():
                     if node in gradients:
                         found[name] += (gradients[node] * move).sum((2, 3)).float() / steps

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.models.layers import Layer
 from deepcorrect.swapping.graph_swap import rows
 
@@ -97,7 +98,9 @@ class HookBatch:
         return logits.float()
 
     def _refusal(self, reason: str) -> DeepcorrectError:
-        return DeepcorrectError(f"layer {self._swap.layer.name}: {reason}, so it cannot be ranked; leave it out with --layers")
+        return DeepcorrectError(
+            f"layer {self._swap.layer.name}: {reason}, so it cannot be ranked; leave it out of {argument('layers')}"
+        )
 
 
 def _bytes_an_image(model: nn.Module, layer: Layer, shape: Sequence[int]) -> int:

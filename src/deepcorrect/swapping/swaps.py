@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from deepcorrect.base.device import laid_out, out_of_memory
 from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.batches import batches
 from deepcorrect.datasets.images import Images
 from deepcorrect.models.inspection import looking
@@ -84,7 +85,7 @@ class Swaps:
             wrong = self._inspected[1].get(layer.name)
             if wrong:
                 raise DeepcorrectError(
-                    f"layer {layer.name} {wrong}: which image a row is of cannot be told; leave it out with --layers"
+                    f"layer {layer.name} {wrong}: which image a row is of cannot be told; leave it out of {argument('layers')}"
                 )
             with _plain(self.images.device):
                 self._made[layer.name] = self._make(layer)
