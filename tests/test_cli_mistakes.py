@@ -15,7 +15,7 @@ from tests.test_datasets import Hostile, write_cifar, write_pictures
     ("arguments", "message"),
     [
         (["evaluate", "nonsense"], "nonsense: unknown network"),
-        (["evaluate", "smallcnn", "--data", "folder:/nowhere"], "--data folder:/nowhere: no such folder"),
+        (["evaluate", "smallcnn", "--data", "folder:/nowhere"], "folder:/nowhere: no such folder"),
         (["evaluate", "smallcnn", "--device", "tpux"], "--device tpux: unknown device"),
         (["evaluate", "smallcnn", "--distortion", "rain"], "unknown distortion 'rain'"),
         (["evaluate", "smallcnn", "--levels", "0,1"], "--levels 0,1"),

@@ -110,5 +110,5 @@ def test_so_many_of_each_class_are_set_aside_by_a_seed() -> None:
     assert torch.equal(torch.cat([part.indices for part in parts]).sort().values, torch.arange(106))
     assert torch.equal(divide({"all": images}, Counts(25, 5))[0].indices, parts[0].indices)
     assert not torch.equal(divide({"all": images}, Counts(25, 5, seed=1))[0].indices, parts[0].indices)
-    with pytest.raises(DeepcorrectError, match="--split: these images are divided already, into train, val"):
+    with pytest.raises(DeepcorrectError, match=r"^counts: these images are divided already, into train, val"):
         divide({"train": images, "val": images}, Counts(25, 5))

@@ -100,7 +100,7 @@ def test_a_row_without_its_image_is_refused_or_skipped(files: list[str], tmp_pat
     images: list[str | None] = [*files]
     images[lost] = None
     spec = saved(tmp_path, train=table(images, kinds(files), decode=decode))
-    with pytest.raises(DeepcorrectError, match=rf"row {lost}: no image in this row; repair or remove it, .*--skip-bad$"):
+    with pytest.raises(DeepcorrectError, match=rf"row {lost}: no image in this row; repair or remove it, .*skip_bad=True$"):
         load_dataset(spec)
     told: list[str] = []
     assert size(load_dataset(spec, skip_bad=True, warn=told.append)) == 23
@@ -114,7 +114,7 @@ def test_rows_without_their_class_are_refused_or_skipped(
 ) -> None:
     labels = [missing if row in lost else CLASSES.index(kind) for row, kind in enumerate(kinds(files))]
     spec = saved(tmp_path, train=table(files, labels))
-    with pytest.raises(DeepcorrectError, match=rf"row {lost[0]}: no class; .*--skip-bad$"):
+    with pytest.raises(DeepcorrectError, match=rf"row {lost[0]}: no class; .*skip_bad=True$"):
         load_dataset(spec)
     told: list[str] = []
     data = load_dataset(spec, skip_bad=True, warn=told.append)

@@ -84,7 +84,7 @@ def test_another_folder_is_refused(tmp_path: Path, layout: str, reason: str) -> 
         fill(tmp_path / name, place)
     with pytest.raises(DeepcorrectError, match=reason):
         load_dataset(f"{layout}:{tmp_path}")
-    with pytest.raises(DeepcorrectError, match=f"--data {layout}:.*nowhere: no such folder"):
+    with pytest.raises(DeepcorrectError, match=f"^{layout}:.*nowhere: no such folder"):
         load_dataset(f"{layout}:{tmp_path / 'nowhere'}")
 
 

@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_listed_is_refused_or_skipped(tmp_path: Path, mo
 
     entries = os.scandir
     monkeypatch.setattr("deepcorrect.datasets.listing.os.scandir", scandir)
-    with pytest.raises(DeepcorrectError, match=r"closed: this folder cannot be listed \(Permission denied\); .*--skip-bad"):
+    with pytest.raises(DeepcorrectError, match=r"closed: this folder cannot be listed \(Permission denied\); .*skip_bad=True"):
         list_pictures(tmp_path)
     told: list[str] = []
     assert list_pictures(tmp_path, told.append)[0] == [os.fsencode(tmp_path / "1.jpg")]
@@ -156,7 +156,7 @@ def test_names_that_are_no_text_are_read_and_told_in_one_line(workers: int, tmp_
             Image.new("RGB", (9, 9), (number, 0, 0)).save(folder / f"{number}.png")
     assert size(load_dataset(f"folder:{tmp_path}", workers=workers)) == 24
     (folder / "3.png").write_bytes(b"")
-    with pytest.raises(DeepcorrectError, match=r"dog\ufffd /3.png: not a readable image .*--skip-bad$"):
+    with pytest.raises(DeepcorrectError, match=r"dog\ufffd /3.png: not a readable image .*skip_bad=True$"):
         load_dataset(f"folder:{tmp_path}", workers=workers)
 
 
@@ -165,6 +165,6 @@ def test_the_first_image_may_be_skipped_too(resize: Resize | None, tmp_path: Pat
     for name in ("cat", "dog"):
         draw(tmp_path / name, 12)
     (tmp_path / "cat" / "00.png").write_bytes(b"")
-    with pytest.raises(DeepcorrectError, match=r"00.png: not a readable image .*--skip-bad$"):
+    with pytest.raises(DeepcorrectError, match=r"00.png: not a readable image .*skip_bad=True$"):
         load_dataset(f"folder:{tmp_path}", resize=resize)
     assert size(load_dataset(f"folder:{tmp_path}", resize=resize, skip_bad=True)) == 23

@@ -48,10 +48,11 @@ def end_and_wait(process: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_ended_is_told_in_one_line_that_names_the_option() -> None:
+def test_a_worker_that_is_ended_is_told_in_one_line_that_names_the_argument() -> None:
     handler = signal.getsignal(signal.SIGCHLD)
     groups = [[place] for place in range(40)]
-    with pytest.raises(DeepcorrectError, match=r"^a process that decodes images failed \(.*\), .*--workers 0 for none$"):
+    failed = r"^a process that decodes images failed \(.*\), .* give fewer workers, or workers=0 for none$"
+    with pytest.raises(DeepcorrectError, match=failed):
         list(read_ahead(Echo(fatal=20, slow=0.01), groups, 2, ahead=0))
     assert not multiprocessing.active_children()
     assert list(read_ahead(Echo(), groups, 2, ahead=4)) == groups
@@ -64,7 +65,7 @@ def test_a_worker_that_dies_while_the_reader_is_elsewhere_is_told_so_too() -> No
     next(found)
     (worker,) = multiprocessing.active_children()
     assert worker.pid is not None
-    with pytest.raises(DeepcorrectError, match=r"^a process that decodes images failed .*--workers"):
+    with pytest.raises(DeepcorrectError, match=r"^a process that decodes images failed .* workers=0 for none$"):
         end_and_wait(worker.pid)
     del found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.division import Counts
@@ -87,12 +88,11 @@ def _read(
         from deepcorrect.datasets.cifar100 import read_cifar100
 
         if root is None:
-            raise DeepcorrectError("--data cifar100: give --root, the folder that holds cifar-100-python")
+            raise DeepcorrectError(f"{spec}: give {argument('root')}, the folder that holds cifar-100-python")
         return read_cifar100(root.expanduser())
     if spec == "digits":
         from deepcorrect.datasets.digits import read_digits
 
         return read_digits()
-    raise DeepcorrectError(
-        f"--data {spec}: unknown; use cifar100, digits, hf:NAME, or {', '.join(f'{name}:DIR' for name in LAYOUTS)}"
-    )
+    folders = ", ".join(f"{name}:DIR" for name in LAYOUTS)
+    raise DeepcorrectError(f"{argument('data', spec)}: unknown; use cifar100, digits, hf:NAME, or {folders}")

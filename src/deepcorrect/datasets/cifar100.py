@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument, phrase
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.division import split
 from deepcorrect.datasets.images import ImageSet
@@ -105,8 +106,11 @@ def unpack_archive(archive: bytes, md5: str, root: Path) -> None:
 def _load(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise DeepcorrectError(
-            f"{path}: missing; point --root at the folder that holds {FOLDER}, or run "
-            f"'deepcorrect data cifar100 --root DIR --download'"
+            f"{path}: missing; let {argument('root')} be the folder that holds {FOLDER}, or fetch it: "
+            + phrase(
+                python="deepcorrect.datasets.cifar100.download_cifar100(root)",
+                command_line="deepcorrect data cifar100 --root DIR --download",
+            )
         )
     try:
         with path.open("rb") as file:

@@ -20,28 +20,21 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     Raises:
         DeepcorrectError: it cannot be read, has gaps, or names two outputs the same.
     """
-    text = _read(path).strip("\r\n\t ")
+    text = read_text(path).strip("\r\n\t ")
     names = _from_json(path, text) if text[:1] in ("{", "[") else _from_lines(path, text)
     if not names:
-        raise DeepcorrectError(f"--classes {path}: it is empty; give the names of the network's outputs, one a line")
+        raise DeepcorrectError(f"{path}: it is empty; give the names of the network's outputs, one a line")
     first: dict[str, int] = {}
     for place, name in enumerate(names):
         if (other := first.setdefault(name, place)) != place:
-            raise DeepcorrectError(f"--classes {path}: outputs {other} and {place} are both called {name}; tell them apart")
+            raise DeepcorrectError(f"{path}: outputs {other} and {place} are both called {name}; tell them apart")
     return tuple(names)
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_text(path)
-    except DeepcorrectError as error:
-        raise DeepcorrectError(f"--classes {error}") from None
 
 
 def _from_lines(path: Path, text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     if text and not all(lines):
-        raise DeepcorrectError(f"--classes {path}: line {lines.index('') + 1} is empty; give every output a name")
+        raise DeepcorrectError(f"{path}: line {lines.index('') + 1} is empty; give every output a name")
     for pattern in (r"(?P<number>\d+)[\s:.,;)]+(?P<name>.*\S)", r"(?P<name>\S.*?)[\s:,;]+(?P<number>\d+)"):
         found = [match for line in lines if (match := re.fullmatch(pattern, line))]
         if len(found) == len(lines) > 1 and [int(match["number"]) for match in found] in (
@@ -55,7 +48,7 @@ def _from_json(path: Path, text: str) -> list[str]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise DeepcorrectError(f"--classes {path}: not sound JSON ({error})") from None
+        raise DeepcorrectError(f"{path}: not sound JSON ({error})") from None
     if isinstance(content, dict):
         content = content.get("id2label", content)
     if isinstance(content, dict):
@@ -64,12 +57,12 @@ def _from_json(path: Path, text: str) -> list[str]:
         elif all(key.isdecimal() for key in content):
             content = [(int(key), value) for key, value in content.items()]
         else:
-            raise DeepcorrectError(f"--classes {path}: neither its keys nor its values are all numbers of outputs")
+            raise DeepcorrectError(f"{path}: neither its keys nor its values are all numbers of outputs")
         content.sort(key=lambda pair: pair[0])
         if [number for number, _ in content] != list(range(len(content))):
-            raise DeepcorrectError(f"--classes {path}: its numbers do not go from 0 to {len(content) - 1}, each once")
+            raise DeepcorrectError(f"{path}: its numbers do not go from 0 to {len(content) - 1}, each once")
         content = [value for _, value in content]
     names = [" ".join(map(str, each)) if isinstance(each, list) else each for each in content]
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise DeepcorrectError(f"--classes {path}: not all of its {len(names)} names are text")
+        raise DeepcorrectError(f"{path}: not all of its {len(names)} names are text")
     return [name.strip() for name in names]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument, phrase
 from deepcorrect.datasets.division import Counts, divide
 from deepcorrect.datasets.images import UNLABELLED, Images
 
@@ -71,7 +72,11 @@ class Dataset:
                     raise DeepcorrectError(f"{reason}; add a folder train beside them")
                 warn(reason)
             elif lacking:
-                remedy = "give every class ten or more" if counts is None else "give smaller numbers to --split"
+                remedy = (
+                    "give every class ten or more"
+                    if counts is None
+                    else f"give smaller numbers to {argument('counts', option='split')}"
+                )
                 raise DeepcorrectError(f"{name}: too few images for a {lacking} set; {remedy}")
         train, validation, test = found
         if whole is False and (untrained := set(test.labels.tolist()) - set(train.labels.tolist())):
@@ -121,8 +126,8 @@ class Dataset:
         if outputs > count and self.numbered:
             raise DeepcorrectError(
                 f"{self.name} has {count} classes, the network {outputs} outputs, and nothing says which of them are "
-                f"{', '.join(self.classes[:3])}{', ...' if count > 3 else ''}; name the outputs, in their order, in a file for "
-                "--classes (in Python: load_dataset(..., outputs=dc.output_names(model)), or a list)"
+                f"{', '.join(self.classes[:3])}{', ...' if count > 3 else ''}; name the outputs, in their order, "
+                + phrase(python="as load_dataset's outputs", command_line="in a file for --classes")
             )
 
     def each(self, change: Callable[[Images], Images]) -> Dataset:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.images import Images, rank_within_class
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
@@ -57,7 +58,9 @@ def divide(parts: Mapping[str, Kind], counts: Counts | None = None) -> tuple[Kin
     """
     if counts is not None:
         if len(parts) > 1:
-            raise DeepcorrectError(f"--split: these images are divided already, into {', '.join(parts)}")
+            raise DeepcorrectError(
+                f"{argument('counts', option='split')}: these images are divided already, into {', '.join(parts)}"
+            )
         source = next(iter(parts.values()))
         train, validation, test = (source.take(positions) for positions in draw(source.labels, counts))
         return train, validation, test

@@ -52,7 +52,7 @@ def read_folder(
     """
     name = f"{layout}:{root}"
     if not root.is_dir():
-        raise DeepcorrectError(f"--data {name}: no such folder")
+        raise DeepcorrectError(f"{name}: no such folder")
     parts = plain(root, warn) if layout == "folder" else LAYOUTS[layout](root)
     tell_outside(root, parts, warn)
     passed = PassedOver()

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize, eight_bits
 from deepcorrect.datasets.division import Counts
@@ -82,8 +83,8 @@ def read_hub(
     parts = {}
     for part, table in found.items():
         if type(table.features.get(images)).__name__ != "Image":
-            raise DeepcorrectError(f"--data hf:{name}: its {part} split has no column of images called {images}")
-        numbers = _number(f"--data hf:{name}: its {part} split", table, labels, classes, first)
+            raise DeepcorrectError(f"hf:{name}: its {part} split has no column of images called {images}")
+        numbers = _number(f"hf:{name}: its {part} split", table, labels, classes, first)
         rows = np.flatnonzero(numbers != NO_CLASS)
         source = f"hf:{name}, {part}, row "
         if not len(rows):
@@ -92,13 +93,15 @@ def read_hub(
         if len(rows) < len(numbers):
             missing = f"{source}{int((numbers == NO_CLASS).argmax())}: no class"
             if not skip_bad:
-                raise DeepcorrectError(f"{missing}; repair or remove it, or go on without such rows with --skip-bad")
+                raise DeepcorrectError(
+                    f"{missing}; repair or remove it, or go on without such rows with {argument('skip_bad', True)}"
+                )
             warn(f"skipped: {missing} (rows without a class: {len(numbers) - len(rows)})")
         stream = Stream.of(rows, Rows.encoded(table, images), resize, grey, source=source, skip_bad=skip_bad, workers=workers)
         read = StreamedSet(stream, torch.from_numpy(numbers[rows]), torch.arange(len(rows)))
         parts[part] = read.without_bad(warn) if skip_bad else read
     if first not in parts:
-        raise DeepcorrectError(f"--data hf:{name}: no row of its {first} split has a class")
+        raise DeepcorrectError(f"hf:{name}: no row of its {first} split has a class")
     return Dataset.of_parts(f"hf:{name}", classes, parts, counts, whole=whole, warn=warn)
 
 
@@ -128,7 +131,7 @@ def _columns(name: str, features: Mapping[str, Any], warn: Callable[[str], None]
         labels = texts
     if not images or not labels:
         raise DeepcorrectError(
-            f"--data hf:{name}: it needs a column of images and one of classes (it has {', '.join(features)}); "
+            f"hf:{name}: it needs a column of images and one of classes (it has {', '.join(features)}); "
             "cast_column(..., datasets.Image()) and cast_column(..., datasets.ClassLabel(names=[...])) make them"
         )
     for found, usual in ((images, ("image", "img")), (labels, ("label", "labels"))):
@@ -184,7 +187,7 @@ def _load(name: str) -> Mapping[str, Any]:
     try:
         import datasets
     except ModuleNotFoundError:
-        raise DeepcorrectError(f"--data hf:{name}: datasets is not installed; pip install datasets") from None
+        raise DeepcorrectError(f"hf:{name}: datasets is not installed; pip install datasets") from None
     folder = Path(name).expanduser()
     try:
         if (folder / "dataset_dict.json").is_file():
@@ -195,4 +198,4 @@ def _load(name: str) -> Mapping[str, Any]:
         return cast(Mapping[str, Any], datasets.load_dataset(place, configuration or None))
     except Exception as error:  # the hub, the network and every file format have errors of their own
         reason = first_line(error)
-        raise DeepcorrectError(f"--data hf:{name}: {reason}") from error
+        raise DeepcorrectError(f"hf:{name}: {reason}") from error

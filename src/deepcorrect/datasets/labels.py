@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import phrase
 from deepcorrect.datasets.dataset import Dataset
 
-REMEDY = "name the outputs as the data's classes are, in the outputs' order, in a file for --classes"
 _ID = re.compile(r"(n\d{8})(?:[\s_.,:-]+(.*))?")
 
 
@@ -90,12 +90,15 @@ def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "t
         return None
     for name, places in zip(classes, found, strict=True):
         if not places:
-            raise DeepcorrectError(f"{data}: class {name} is none of the network's {len(outputs)} outputs by name; {REMEDY}")
+            raise DeepcorrectError(
+                f"{data}: class {name} is none of the network's {len(outputs)} outputs by name; "
+                f"name the outputs as the data's classes are, in the outputs' order, {_given()}"
+            )
         if len(places) > 1:
             one, other = places[:2]
             raise DeepcorrectError(
                 f"{data}: class {name} may be the network's output {one} ({outputs[one]}) or {other} ({outputs[other]}); "
-                "name its folder by WordNet id or as in a file for --classes"
+                f"name its folder by WordNet id, or name the outputs {_given()}"
             )
     chosen = [places[0] for places in found]
     for place, output in enumerate(chosen):
@@ -106,6 +109,10 @@ def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "t
                 "put their images together"
             )
     return tuple(chosen)
+
+
+def _given() -> str:
+    return phrase(python="as load_dataset's outputs", command_line="in a file for --classes")
 
 
 class _Index:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.names import readable
+from deepcorrect.base.words import argument
 
 STILL = frozenset((
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO",
@@ -95,7 +96,9 @@ def list_pictures(folder: Path, unreadable: Callable[[str], None] | None = None)
         except OSError as error:
             reason = f"{readable(place)}: this folder cannot be listed ({error.strerror})"
             if unreadable is None:
-                raise DeepcorrectError(f"{reason}; let it be read, or go on without it with --skip-bad") from None
+                raise DeepcorrectError(
+                    f"{reason}; let it be read, or go on without it with {argument('skip_bad', True)}"
+                ) from None
             return unreadable(f"skipped: {reason}")
         if (status.st_dev, status.st_ino) in seen:
             passed.again += 1

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.names import readable
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.decoding import DECODING, Resize, decode
 from deepcorrect.datasets.images import Images, ImageSet
 from deepcorrect.datasets.workers import read_ahead
@@ -115,7 +116,8 @@ class Stream:
         if pixels.shape != (wanted, wide, channels):
             height, width, _ = pixels.shape
             raise DeepcorrectError(
-                f"{name}: {width}x{height} pixels, others {wide}x{wanted}; give --size to bring all to one size"
+                f"{name}: {width}x{height} pixels, others {wide}x{wanted}; give {argument('resize', option='size')} to "
+                "bring all to one size"
             )
         return pixels
 
@@ -222,7 +224,7 @@ def _sound(decoded: Decoded) -> Tensor:
 
 
 def _with_remedy(error: DeepcorrectError) -> DeepcorrectError:
-    return DeepcorrectError(f"{error}; repair or remove it, or go on without it with --skip-bad")
+    return DeepcorrectError(f"{error}; repair or remove it, or go on without it with {argument('skip_bad', True)}")
 
 
 def _in_order(count: int) -> Sequence[Tensor]:

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.base.words import argument, names_options, set_options_named
 
 
 def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead: int) -> Iterator[Any]:
@@ -31,7 +33,7 @@ def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead:
         num_workers=workers,
         collate_fn=_as_they_are,
         prefetch_factor=max(2, 1 + ahead // workers),
-        worker_init_fn=_begin,
+        worker_init_fn=partial(_begin, names_options()),
         generator=torch.Generator(),  # else the seeds of the workers are drawn from the global one
     )
     try:
@@ -43,8 +45,9 @@ def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead:
         raise _failed(error) from error
 
 
-def _begin(worker: int) -> None:
-    """A worker leaves Ctrl-C to the reader, which ends it, and says nothing in its terminal."""
+def _begin(options_named: bool, worker: int) -> None:
+    """A worker leaves Ctrl-C to the reader, which ends it, and prints nothing; its messages are worded like the reader's."""
+    set_options_named(options_named)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
 
@@ -75,8 +78,8 @@ def _told_of_dead_workers() -> Iterator[None]:
 def _failed(error: Exception) -> DeepcorrectError:
     reason = first_line(error).rstrip(". ")
     return DeepcorrectError(
-        f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer with --workers, or "
-        "--workers 0 for none"
+        f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer {argument('workers')}, or "
+        f"{argument('workers', 0)} for none"
     )
 
 
