@@ -148,7 +148,7 @@ def test_a_device_may_be_text_or_is_where_the_network_is(dataset: Dataset) -> No
     for device in ("cpu", torch.device("cpu"), None):
         assert Job(model, dataset, device=device).device == torch.device("cpu")
         assert evaluate(model, dataset.test, BLUR, (), classes=5, device=device).images == len(dataset.test)
-    with pytest.raises(DeepcorrectError, match="gpu: unknown device"):
+    with pytest.raises(DeepcorrectError, match=r"^device='gpu': unknown device"):
         Job(model, dataset, device="gpu")
 
 
@@ -210,8 +210,14 @@ class Demanding(nn.Module):
         (lambda: Answering(lambda logits: logits[:1]), r"answers 2 images with a \(1, 5\) tensor"),
         (lambda: Answering(lambda logits: logits[:, :3]), "random has 5 classes, the network only 3 outputs"),
         (Demanding, "missing 1 required positional argument: 'masks'; it is called with images alone"),
-        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 5)), r"it takes 3x28x28: bring .* with --size 28$"),
-        (lambda: nn.Sequential(nn.Conv2d(1, 5, 1), nn.Flatten(2)), r"it takes 1x8x8: bring .* with --size 8 --grey$"),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 5)),
+            r"it takes 3x28x28: bring .* with resize=Resize\(28\)$",
+        ),
+        (
+            lambda: nn.Sequential(nn.Conv2d(1, 5, 1), nn.Flatten(2)),
+            r"it takes 1x8x8: bring .* with resize=Resize\(8\), grey=True$",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_used_is_refused_with_the_reason_and_left_as_it_was(
@@ -222,7 +228,7 @@ def test_a_network_that_cannot_be_used_is_refused_with_the_reason_and_left_as_it
     with pytest.raises(DeepcorrectError, match=reason) as raised:
         Job(model, dataset)
     assert "\n" not in str(raised.value)
-    assert ("--size" in str(raised.value)) is ("--size" in reason)
+    assert ("resize=" in str(raised.value)) is ("resize=" in reason)
     assert all(module.training for module in model.modules())
     after = model.state_dict().values()
     assert all(

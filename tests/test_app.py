@@ -130,7 +130,7 @@ def test_examples_are_test_images(job: Job) -> None:
 def test_images_that_are_not_square_need_a_size(job: Job) -> None:
     parts = [random_images(20, size=size) for size in (8, 8)]
     wide = ImageSet.whole(torch.cat([part.images for part in parts], 3), parts[0].labels)
-    with pytest.raises(DeepcorrectError, match="images of 16x8 pixels, not square; give --size"):
+    with pytest.raises(DeepcorrectError, match=r"images of 16x8 pixels, not square; give resize$"):
         Trial.of_job(Job(make_toy("residual"), replace(job.data, test=wide)), {})
 
 
@@ -166,7 +166,7 @@ def test_a_port_that_is_taken(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DeepcorrectError, match=f"--port {port}: it is taken"):
+        with pytest.raises(DeepcorrectError, match=f"^port={port}: it is taken"):
             serve(trial, {"blur": (1, 2)}, "blur", [], port)
 
 

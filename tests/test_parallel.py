@@ -99,5 +99,5 @@ def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     assert alone.agreed("this") == "this"
     assert list(Processes(1, 3).mine(range(8))) == [1, 4, 7]
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(DeepcorrectError, match="--device cuda:0: several processes"):
+    with pytest.raises(DeepcorrectError, match=r"^device='cuda:0': several processes"):
         Processes.launched("cuda:0")

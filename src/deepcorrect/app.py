@@ -26,6 +26,7 @@ from deepcorrect.adapters.attach import load_correction
 from deepcorrect.base.device import Precision, autocast, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.names import readable
+from deepcorrect.base.words import argument
 from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.decoding import Resize, decode
 from deepcorrect.distortions.base import Distortion
@@ -69,7 +70,9 @@ class Trial:
         """
         channels, height, width = job.data.image_shape
         if height != width:
-            raise DeepcorrectError(f"{job.data.name}: images of {width}x{height} pixels, not square; give --size")
+            raise DeepcorrectError(
+                f"{job.data.name}: images of {width}x{height} pixels, not square; give {argument('resize', option='size')}"
+            )
         networks = {"baseline": job.model}
         for name, path in corrections.items():
             networks[name] = copy.deepcopy(job.model)
@@ -127,7 +130,7 @@ def serve(
                 prevent_thread_lock=True, quiet=True, show_error=True, footer_links=[], theme=theme, css=_CSS,
             )  # fmt: skip
         except OSError:
-            raise DeepcorrectError(f"--port {port}: it is taken or not allowed; give another") from None
+            raise DeepcorrectError(f"{argument('port', port)}: it is taken or not allowed; give another") from None
         print(f"http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
         page.block_thread()
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 
 Precision = Literal["fp32", "bf16"]
 
@@ -34,13 +35,13 @@ def resolve_device(name: str = "auto") -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise DeepcorrectError(f"--device {name}: unknown device; use auto, cpu, cuda, cuda:N or mps")
+        raise DeepcorrectError(f"{argument('device', name)}: unknown device; use auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeepcorrectError(f"--device {name}: no CUDA GPU is available here; use --device cpu or --device auto")
+        raise DeepcorrectError(f"{argument('device', name)}: no CUDA GPU is available here; use cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeepcorrectError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s)")
+        raise DeepcorrectError(f"{argument('device', name)}: this machine has {torch.cuda.device_count()} CUDA GPU(s)")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeepcorrectError(f"--device {name}: MPS is not available here; use --device cpu or --device auto")
+        raise DeepcorrectError(f"{argument('device', name)}: MPS is not available here; use cpu or auto")
     return device
 
 

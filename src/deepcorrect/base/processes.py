@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()
         if device not in ("auto", "cpu", "cuda"):
-            raise DeepcorrectError(f"--device {device}: several processes take a GPU each; use auto, cuda or cpu")
+            raise DeepcorrectError(f"{argument('device', device)}: several processes take a GPU each; use auto, cuda or cpu")
         from accelerate import PartialState
 
         state = PartialState(cpu=device == "cpu")

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from deepcorrect.base.device import laid_out, lay_out, layout_of
 from deepcorrect.base.errors import DeepcorrectError, first_line
+from deepcorrect.base.words import phrase
 from deepcorrect.models.inspection import is_compiled
 
 SIZES = (28, 32, 64, 96, 128, 224, 227, 256, 299, 384)
@@ -123,10 +124,11 @@ def _why_it_fails(model: nn.Module, images: Tensor, data: str, error: Exception,
             return f"the network computes in {_name(kind)}, the images are float32: call its .float() first"
         for channels, side in _other_shapes(images):
             if _runs(model, torch.rand(1, channels, side, side).to(images.device, kind)):
-                grey = " --grey" if channels == 1 else ""
+                size = phrase(python=f"resize=Resize({side})", command_line=f"--size {side}")
+                grey = phrase(python=", grey=True", command_line=" --grey") if channels == 1 else ""
                 return (
                     f"the network does not take the {shape} images of {data}: {said}; it takes {channels}x{side}x{side}: "
-                    f"bring a folder's images to its size with --size {side}{grey}"
+                    f"bring a folder's images to its size with {size}{grey}"
                 )
     remedy = ""
     if isinstance(error, TypeError):

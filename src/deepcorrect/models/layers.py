@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.models.inspection import answers, inspecting, require_watchable, tensors
 from deepcorrect.models.normalization import is_batch_norm
 from deepcorrect.models.stand_in import own_modules, switched_off
@@ -171,6 +172,6 @@ def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
         return list(dict.fromkeys(named(layers, name.strip()) for name in given.split(",") if name.strip()))
     if not 1 <= int(given) <= len(layers):
         raise DeepcorrectError(
-            f"--layers {given}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names"
+            f"{argument('layers', given)}: the network has {len(layers)} such layers; give 1 to {len(layers)}, or names"
         )
     return list(layers[: int(given)])

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.models.preprocessing import Prepared
 
 DEPTH = 4
@@ -47,10 +48,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
         DeepcorrectError: no such file, nothing that can be read without running code, or weights of another network.
     """
     if not path.is_file():
-        raise DeepcorrectError(f"--weights {path}: no such file")
+        raise DeepcorrectError(f"{argument('weights', path)}: no such file")
     parts = [_Part(place, "", state) for place, state in _state_dicts(_read(path))]
     if not parts:
-        raise DeepcorrectError(f"--weights {path}: not a state dict; save the network's with torch.save(net.state_dict(), ...)")
+        raise DeepcorrectError(
+            f"{argument('weights', path)}: not a state dict; save the network's with torch.save(net.state_dict(), ...)"
+        )
     targets = [model, model.network] if isinstance(model, Prepared) else [model]
     for target in targets:
         found = [each for part in parts for each in _without_prefix(part, target)]
@@ -60,19 +63,19 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if len(plain) > 1 and not all(_equal(part.state, plain[0].state) for part in plain[1:]):
             names = ", ".join(f"{part.place}{part.prefix}" or "those at the top" for part in plain)
             raise DeepcorrectError(
-                f"--weights {path}: several state dicts fit the network ({names}); save the one that is meant"
+                f"{argument('weights', path)}: several state dicts fit the network ({names}); save the one that is meant"
             )
         if plain:
             _load(target, plain[0].state, path)
             return
     closest = max(parts, key=lambda part: len(part.state))
-    raise DeepcorrectError(f"--weights {path}: these weights are of another network: {_explained(closest, targets)}")
+    raise DeepcorrectError(f"{argument('weights', path)}: these weights are of another network: {_explained(closest, targets)}")
 
 
 def _read(path: Path) -> Any:
     """What is in the file, read without running any code."""
     if path.name.endswith(".index.json"):
-        raise DeepcorrectError(f"--weights {path}: an index of several files; join them in one .safetensors file")
+        raise DeepcorrectError(f"{argument('weights', path)}: an index of several files; join them in one .safetensors file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -80,7 +83,7 @@ def _read(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, UnpicklingError) as error:
         kind = "safetensors file" if path.suffix == ".safetensors" else "state dict of tensors alone, saved by torch.save"
-        raise DeepcorrectError(f"--weights {path}: not a sound {kind} ({_reason(error)})") from None
+        raise DeepcorrectError(f"{argument('weights', path)}: not a sound {kind} ({_reason(error)})") from None
 
 
 def _reason(error: Exception) -> str:
@@ -175,4 +178,6 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(complete)
     except Exception as error:  # a module may load its weights by code of its own
-        raise DeepcorrectError(f"--weights {path}: the network does not take these weights: {_reason(error)}") from None
+        raise DeepcorrectError(
+            f"{argument('weights', path)}: the network does not take these weights: {_reason(error)}"
+        ) from None
