@@ -28,7 +28,7 @@ from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.allcnn import AllCNN
 from deepcorrect.training.batches import TrainingBatches
 from deepcorrect.training.loop import train
-from deepcorrect.training.recipes import Task, get_recipe
+from deepcorrect.training.recipes import Regime, get_recipe
 
 CPU = torch.device("cpu")
 BATCH = 250
@@ -97,10 +97,10 @@ def random_images(count: int) -> ImageSet:
     return ImageSet.whole(images, torch.randint(0, 100, (count,)))
 
 
-def measure(make: Callable[[], Trained], task: Task, steps: int) -> tuple[float, float]:
-    """Images per second (median step), and the share of a step taken by augmentation and distortion."""
+def measure(make: Callable[[], Trained], regime: Regime, steps: int) -> tuple[float, float]:
+    """Images a second (median step), and the share of a step that augmentation and distortion take."""
     torch.manual_seed(0)
-    recipe = get_recipe("fast", task, epochs=1, batch_size=BATCH, optimizer="sgd", distill=0.0, match=0.0)
+    recipe = get_recipe("fast", regime, epochs=1, batch_size=BATCH, optimizer="sgd", distill=0.0, match=0.0)
     data = Dataset("noise", tuple(map(str, range(100))), "cifar", random_images(BATCH * steps), *[random_images(BATCH)] * 2)
     levels = DISTORTION.levels("cifar")
     network, trained, penalized = make()
@@ -122,13 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     keep_memory()
     figures: dict[str, object] = {"machine": describe_machine(CPU), "torch": torch.__version__, "steps": options.steps}
-    networks: dict[str, tuple[Callable[[], Trained], Task]] = {
+    networks: dict[str, tuple[Callable[[], Trained], Regime]] = {
         "baseline": (baseline, "baseline"),
         "deepcorr-3": (corrected, "correct"),
         "deepcorr-3, naive": (naive, "correct"),
     }
-    for name, (make, task) in networks.items():
-        rate, share = measure(make, task, options.steps)
+    for name, (make, regime) in networks.items():
+        rate, share = measure(make, regime, options.steps)
         figures[name] = {"images_per_second": round(rate, 1), "augmentation_and_distortion": round(share, 4)}
         if not options.json:
             print(f"{name:20} {rate:7.1f} images/s, augmentation and distortion {100 * share:.1f} % of a step", flush=True)

@@ -29,7 +29,7 @@ from deepcorrect.ranking.exact import rank_filters
 from deepcorrect.ranking.ideal import evaluate_ideal
 from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.runs.results import Record, Run, provenance
-from deepcorrect.training.recipes import Recipe, Task, get_recipe
+from deepcorrect.training.recipes import Recipe, Regime, get_recipe
 from experiments.grid import (
     BASELINE,
     DISTORTIONS,
@@ -197,8 +197,8 @@ class Workshop:
 
     @_work.register
     def _(self, cell: NetworkCell) -> dict[str, Any]:
-        task: Task = "correct" if cell.network.filters else "finetune"
-        recipe = get_recipe(cell.recipe, task)
+        regime: Regime = "correct" if cell.network.filters else "finetune"
+        recipe = get_recipe(cell.recipe, regime)
         job = self._job(BASELINE, cell, recipe, cell.seed)
         filters = self._choose(cell)
         plan = Plan(distortion=cell.distortion, filters=filters, retrained=cell.network.retrained)

@@ -33,12 +33,12 @@ def test_a_lesson_compares_the_corrected_network_with_the_bare_one() -> None:
     with torch.no_grad(), capture(network, [before_last]) as found:
         logits = network(images)
     target = wanted[before_last]
-    assert torch.allclose(lesson.logits, logits)
+    assert torch.allclose(lesson.outputs, logits)
     divergence = (answers * (answers.log() - F.log_softmax(logits, 1))).sum(1).mean()
-    assert lesson.answers.item() == pytest.approx(divergence.item(), rel=1e-3)
+    assert lesson.divergence.item() == pytest.approx(divergence.item(), rel=1e-3)
     distance = ((found[before_last] - target) ** 2).mean() / target.var()
     assert lesson.features.item() == pytest.approx(distance.item(), rel=1e-4)
-    (lesson.answers + lesson.features).backward()  # type: ignore[no-untyped-call]
+    (lesson.divergence + lesson.features).backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in correction.parameters())
     assert all(parameter.grad is None for parameter in network.parameters() if not parameter.requires_grad)
 
@@ -50,5 +50,5 @@ def test_without_distortion_a_bare_network_has_nothing_to_learn() -> None:
     teacher = Teacher(network, correction, find_layers(make_toy("plain"), clean)[-1].name)
     with teacher.attending():
         lesson = teacher.teach(clean, clean)
-    assert lesson.answers.item() == pytest.approx(0, abs=1e-6)
+    assert lesson.divergence.item() == pytest.approx(0, abs=1e-6)
     assert lesson.features.item() == 0

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from deepcorrect.datasets.batches import as_float
 from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.layers import convolutions, find_layers
-from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.swapping.graph_swap import GraphSwap
 from deepcorrect.swapping.patching import capture, patched
+from deepcorrect.tasks.classification import CLASSIFICATION
 from tests.conftest import labelled_by, random_images
+
+scores_of = CLASSIFICATION.score
 
 NOISE = get_distortion("noise")
 LEVEL = 60.0

@@ -17,14 +17,17 @@ from deepcorrect.datasets.batches import as_float
 from deepcorrect.models.layers import convolutions, find_layers
 from deepcorrect.ranking.attribution import estimate_gains
 from deepcorrect.ranking.exact import rank_filters
-from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.swapping import fusion, normal_form
 from deepcorrect.swapping import graph as graphs
 from deepcorrect.swapping.graph import capture
 from deepcorrect.swapping.graph_swap import GraphSwap
 from deepcorrect.swapping.hook_swap import HookSwap
+from deepcorrect.tasks.classification import CLASSIFICATION
 from tests.conftest import make_toy, random_images
 from tests.strange import LEVEL, NOISE, Forward, Net, conv, frames, prepared, swapped
+
+scores_of = CLASSIFICATION.score
 
 REFUSED: dict[str, tuple[Forward, str]] = {
     "batch statistics": (lambda net, x: net.run("a", x) - net.run("a", x).mean(0), "depends on the other images"),

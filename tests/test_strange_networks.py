@@ -7,9 +7,12 @@ import torch
 
 from deepcorrect.models.layers import convolutions, find_layers
 from deepcorrect.ranking.attribution import estimate_gains
-from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.swapping.graph_swap import GraphSwap
+from deepcorrect.tasks.classification import CLASSIFICATION
 from tests.strange import GRAPH, LEVEL, NOISE, prepared, swapped
+
+scores_of = CLASSIFICATION.score
 
 
 @pytest.mark.parametrize("name", GRAPH)

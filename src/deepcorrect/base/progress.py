@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self
+
+_VALIDATION = "validation_"
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch came to: batches by its end, mean training loss, last learning rate, validation top-1 by level, speed."""
+    """What one epoch came to.
+
+    Attributes:
+        epoch: its number, from 1.
+        steps: batches by its end, of all epochs together.
+        loss: mean over its training images.
+        rate: learning rate of its last step.
+        validation: the task's first metric on the validation images, the clean level first.
+        images_per_second, seconds: of training alone.
+        metric: which metric that is.
+    """
 
     epoch: int
     steps: int
     loss: float
     rate: float
-    validation_top1: tuple[float, ...]
+    validation: tuple[float, ...]
     images_per_second: float
     seconds: float
+    metric: str = "top1"
 
     @property
     def validation_mean(self) -> float:
         """Mean over the levels; the epoch where it is highest gives the final weights."""
-        return sum(self.validation_top1) / len(self.validation_top1)
+        return sum(self.validation) / len(self.validation)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields; the metric is part of a name, as in ``validation_top1``."""
+        values = {name: getattr(self, name) for name in (field.name for field in fields(self)) if name != "metric"}
+        return {f"{_VALIDATION}{self.metric}" if name == "validation" else name: value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What ``as_json`` gave.
+
+        Raises:
+            TypeError, ValueError: it is something else.
+        """
+        values = dict(content)
+        (key,) = [name for name in values if name.startswith(_VALIDATION)]
+        return cls(validation=tuple(values.pop(key)), metric=key.removeprefix(_VALIDATION), **values)
 
 
 class Reporter(Protocol):

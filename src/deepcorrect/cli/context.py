@@ -35,7 +35,7 @@ from deepcorrect.report.page import build_report
 from deepcorrect.runs.held_out import hold_out, trainings
 from deepcorrect.runs.results import Record, Run
 from deepcorrect.runs.stages import Ladders, distortion_traits
-from deepcorrect.training.recipes import Recipe, Task, get_recipe
+from deepcorrect.training.recipes import Recipe, Regime, get_recipe
 
 
 @contextmanager
@@ -194,11 +194,11 @@ def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
         show_records(records)
 
 
-def recipe_for(task: Task, training: Training, common: Common) -> Recipe:
+def recipe_for(regime: Regime, training: Training, common: Common) -> Recipe:
     """The recipe that the options ask for; ``--precision``, where it is named, is that of training too."""
     precision = None if common.precision.value == "auto" else common.precision.value
     changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
-    return get_recipe(training.recipe, task, **changes, precision=precision)
+    return get_recipe(training.recipe, regime, **changes, precision=precision)
 
 
 def ranking_options(ranked: Ranked) -> RankingOptions:

@@ -1,8 +1,8 @@
-"""How well a network does at every level of a distortion: top-1, top-5, each class."""
+"""How well a network does at every level of a distortion, by the metrics of its task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,8 @@ from deepcorrect.datasets.batches import Batch, batches
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.answers import Answers
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 Progress = Callable[[int], None]
 LARGEST_BATCH = 500
@@ -24,35 +26,48 @@ PIXELS_A_BATCH = 2_500_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracies over the levels of one distortion, the clean level first.
+    """A network measured over the levels of one distortion, the clean level first.
 
     Attributes:
         distortion: its name.
         levels: severities; ``levels[0]`` is 0, the clean images.
-        top1: share of images whose true class is predicted, a level each.
-        top5: share whose true class is among the five most likely (of fewer classes: among all).
-        per_class: top-1 by level and class; NaN for a class without images.
+        metrics: by name, each of the task's metrics at every level, the first the headline; of a classifier ``top1`` and
+            ``top5``, shares of images in [0, 1].
+        per_class: the headline by level and class, NaN for a class without images; nothing a level where there are no classes.
         images: how many images each level was measured on.
-        answers: the predicted class of each.
+        answers: of every image, where the task keeps them; of a classifier the predicted class.
     """
 
     distortion: str
     levels: tuple[float, ...]
-    top1: tuple[float, ...]
-    top5: tuple[float, ...]
+    metrics: Mapping[str, tuple[float, ...]] = field(hash=False)
     per_class: tuple[tuple[float, ...], ...]
     images: int
-    answers: Answers = field(compare=False, repr=False)
+    answers: Answers | None = field(compare=False, repr=False)
+
+    def mean(self, metric: str) -> float:
+        """A metric's mean over all levels, the clean one included ("Avg" in the paper's tables)."""
+        return sum(self.metrics[metric]) / len(self.metrics[metric])
+
+    @property
+    def top1(self) -> tuple[float, ...]:
+        """Of a classifier: share of images whose true class is predicted, a level each."""
+        return self.metrics["top1"]
+
+    @property
+    def top5(self) -> tuple[float, ...]:
+        """Of a classifier: share whose true class is among the five most likely (of fewer classes: among all)."""
+        return self.metrics["top5"]
 
     @property
     def mean_top1(self) -> float:
-        """Mean over all levels, the clean one included ("Avg" in the paper's tables)."""
-        return sum(self.top1) / len(self.top1)
+        """Mean top-1 over all levels."""
+        return self.mean("top1")
 
     @property
     def mean_top5(self) -> float:
         """Mean top-5 over all levels."""
-        return sum(self.top5) / len(self.top5)
+        return self.mean("top5")
 
 
 def fitting_batch(images: Images) -> int:
@@ -62,38 +77,41 @@ def fitting_batch(images: Images) -> int:
 
 
 @torch.inference_mode()
-def top_classes(
+def observe(
     model: nn.Module,
     images: Images,
     distortion: Distortion,
     levels: Sequence[float],
     *,
-    count: int = 5,
     seed: int = 0,
     device: torch.device | str | None = None,
     precision: Precision = "fp32",
     batch_size: int | None = None,
     processes: Processes | None = None,
     progress: Progress | None = None,
+    task: Task = CLASSIFICATION,
 ) -> Tensor:
-    """The most likely classes of every image at each level, (levels, N, count), most likely first, each image read once.
+    """All that the task's metrics need of every image at each level, (levels, N, K) on the CPU, each image read once.
 
-    Where there are fewer classes, -1 stands for the rest. The model must be in eval mode. ``batch_size`` changes nothing but
-    the memory that a pass takes.
+    The model must be in eval mode. ``batch_size`` changes nothing but the memory that a pass takes.
     """
     device, processes = device_of(model, device), processes or Processes()
     batch_size = batch_size or fitting_batch(images)
     starts = processes.mine(range(0, len(images), batch_size))
-    mine = torch.tensor([place for start in starts for place in range(start, min(start + batch_size, len(images)))])
-    found = torch.zeros(len(levels), len(images), count, dtype=torch.int64)
+    mine = torch.tensor([index for start in starts for index in range(start, min(start + batch_size, len(images)))])
     read = batches(images.take(mine.long()), batch_size, device)
+    observed: Tensor | None = None
     for start in starts:
-        for place, tops in enumerate(_answers(model, next(read), distortion, levels, count, seed, precision)):
-            found[place, start : start + len(tops), : tops.shape[1]] = tops.cpu()
-            found[place, start : start + len(tops), tops.shape[1] :] = -1
+        for index, rows in enumerate(_rows(task, model, next(read), distortion, levels, seed, precision)):
+            if observed is None:
+                observed = torch.zeros(len(levels), len(images), *rows.shape[1:], dtype=rows.dtype)
+            observed[index, start : start + len(rows)] = rows.cpu()
             if progress is not None:
-                progress(len(tops) * processes.count)
-    return processes.total(found)
+                progress(len(rows) * processes.count)
+    shape, dtype = processes.agreed((None, None) if observed is None else (observed.shape, observed.dtype))
+    if shape is None:
+        raise DeepcorrectError("there are no images to measure on")
+    return processes.total(torch.zeros(shape, dtype=dtype) if observed is None else observed)
 
 
 def evaluate(
@@ -109,66 +127,75 @@ def evaluate(
     batch_size: int | None = None,
     processes: Processes | None = None,
     progress: Progress | None = None,
-    tell: Callable[[float, float], None] = lambda level, top1: None,
+    tell: Callable[[float, float], None] = lambda level, headline: None,
+    task: Task = CLASSIFICATION,
 ) -> Evaluation:
     """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4).
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns logits (B, classes). It is put into eval mode.
-        images: test images.
+        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is put
+            into eval mode.
+        images: test images, with labels.
         distortion: what ruins them.
         levels: severities above 0; the clean level is added in front.
         classes: how many classes the labels may name.
         seed: of the evaluation noise.
-        device: where the network is; found out if it is not given.
+        device: where the network is; that of its first parameter if it is not given.
+        precision: of the network's passes.
+        batch_size: images a pass, which changes nothing but the memory that it takes; ``fitting_batch`` without it.
         processes: those that share the images; each returns the whole.
         progress: called with the number of images done since its last call.
-        tell: called with each level and its top-1 accuracy; with the clean level's before the others are measured.
+        tell: called with each level and the first metric; with the clean level's before the others are measured.
+        task: what outputs and labels mean.
 
     Raises:
-        DeepcorrectError: the network answers with NaN.
+        DeepcorrectError: the network answers with NaN or without outputs of the task, or images have no label.
     """
     model.eval()
-    everything = (0.0, *(float(level) for level in levels))
-    top1, top5, per_class, answers = [], [], [], []
     labels = images.labels.cpu()
+    task.check_labels(labels)
+    everything = (0.0, *(float(level) for level in levels))
+    metrics: dict[str, list[float]] = {name: [] for name in task.metrics}
+    per_class, answers = [], []
     for part in (everything[:1], everything[1:]):
         if not part:
             continue
-        found = top_classes(
-            model, images, distortion, part,
-            seed=seed, device=device, precision=precision, batch_size=batch_size, processes=processes, progress=progress,
+        observed = observe(
+            model, images, distortion, part, seed=seed, device=device, precision=precision, batch_size=batch_size,
+            processes=processes, progress=progress, task=task,
         )  # fmt: skip
-        for level, tops in zip(part, found, strict=True):
-            hits = tops == labels[:, None]
-            answers.append(tops[:, 0])
-            top1.append(hits[:, 0].double().mean().item())
-            top5.append(hits.any(1).double().mean().item())
-            counts = torch.bincount(labels, minlength=classes)
-            right = torch.bincount(labels[hits[:, 0]], minlength=classes)
-            per_class.append(tuple((right.double() / counts).tolist()))
-            tell(level, top1[-1])
+        for level, rows in zip(part, observed, strict=True):
+            measured = task.measure(rows, labels, classes)
+            for name, values in metrics.items():
+                values.append(measured.metrics[name])
+            per_class.append(measured.per_class)
+            if (answer := task.answers(rows)) is not None:
+                answers.append(answer)
+            tell(level, measured.metrics[task.metrics[0]])
     return Evaluation(
-        distortion.name, everything, tuple(top1), tuple(top5), tuple(per_class), len(images),
-        Answers(torch.stack(answers), labels),
+        distortion.name, everything, {name: tuple(values) for name, values in metrics.items()}, tuple(per_class), len(images),
+        Answers(torch.stack(answers), labels) if answers else None,
     )  # fmt: skip
 
 
-def _answers(
+def _rows(
+    task: Task,
     model: nn.Module,
     batch: Batch,
     distortion: Distortion,
     levels: Sequence[float],
-    count: int,
     seed: int,
     precision: Precision,
 ) -> Iterator[Tensor]:
-    """The most likely classes of a batch at each level, which alone holds the batch: it is gone before the next is there."""
+    """What the task observes of a batch at each level.
+
+    Its caller keeps no reference to the batch, so that its memory is free before the next is read.
+    """
     for level in levels:
         distorted = distortion.at(batch.images, level, batch.indices, seed)
         with autocast(batch.images.device, precision):
-            logits = model(laid_out(distorted, model))
-        if logits.isnan().any():
+            outputs = task.outputs(model(laid_out(distorted, model)))
+        if outputs.isnan().any():
             where = f"images under {distortion.name} at level {level:g}" if level else "clean images"
             raise DeepcorrectError(f"the network answers {where} with NaN: its values overflow, or its weights are broken")
-        yield logits.float().topk(min(count, logits.shape[1]), dim=1).indices
+        yield task.observe(outputs.float(), batch.labels)

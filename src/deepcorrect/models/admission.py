@@ -1,8 +1,8 @@
-"""What a network must be to be worked on: a module whose layers can be reached, which answers images with logits."""
+"""What a network must be to be worked on: a module whose layers can be reached, which answers images as its task has it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 import torch
@@ -13,6 +13,8 @@ from deepcorrect.base.device import laid_out, lay_out, layout_of
 from deepcorrect.base.errors import DeepcorrectError, first_line
 from deepcorrect.base.words import phrase
 from deepcorrect.models.inspection import is_compiled
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 SIZES = (28, 32, 64, 96, 128, 224, 227, 256, 299, 384)
 """Pixels a side that a network is tried with where it does not take its images."""
@@ -46,67 +48,44 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def ask(model: nn.Module, images: Tensor, data: str) -> Tensor:
-    """The logits of a network in eval mode for some images, (B, classes).
+def ask(model: nn.Module, images: Tensor, data: str, task: Task = CLASSIFICATION) -> Tensor:
+    """The outputs of a network in eval mode for some images, (B, ...); logits (B, classes) of a classifier.
 
     Args:
         images: (B, C, H, W) in [0, 1], on the network's device.
         data: the name of what they are from.
+        task: what the network is for.
 
     Raises:
-        DeepcorrectError: it fails on them, or does not answer with logits.
+        DeepcorrectError: it fails on them, or does not answer with outputs of the task.
     """
     lazy = any(is_lazy(tensor) for _, tensor in _tensors(model))
     try:
         answer = model(images)
     except Exception as error:  # a network may raise anything
         raise DeepcorrectError(_why_it_fails(model, images, data, error, lazy=lazy)) from None
-    if not isinstance(answer, Tensor):
-        raise DeepcorrectError(
-            f"the network answers with {_described(answer)}, not with one tensor of logits, (B, classes); wrap it in a module "
-            "whose forward returns the logits alone"
-        )
-    if answer.ndim != 2 or len(answer) != len(images) or not answer.is_floating_point():
-        raise DeepcorrectError(
-            f"the network answers {len(images)} images with a {tuple(answer.shape)} tensor of {_name(answer.dtype)}; "
-            "deepcorrect needs floating-point logits, (B, classes)"
-        )
-    if answer.isnan().any() or answer.isposinf().any():
+    outputs = task.admit(answer, len(images))
+    if outputs.isnan().any() or outputs.isposinf().any():
         broken = [name for name, tensor in _tensors(model) if tensor.is_floating_point() and not tensor.isfinite().all()]
         where = f"{broken[0]} holds such" if broken else "its weights are sound, so its values overflow on the way"
         raise DeepcorrectError(f"the network answers clean images of {data} with NaN or infinite numbers: {where}")
-    return answer
+    return outputs
 
 
 @torch.no_grad()
-def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor) -> None:
-    """Lay a network out channels last, where convolutions are fastest, if it then still gives some images this answer."""
+def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor, task: Task = CLASSIFICATION) -> None:
+    """Lay a network out channels last, where convolutions are fastest, if it then still gives some images these outputs."""
     if layout_of(model) is torch.channels_last:
         return
     before = lay_out(model, torch.channels_last)
     try:
-        found = model(laid_out(images, model))
+        found = task.outputs(model(laid_out(images, model)))
         same = torch.allclose(found, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
     except Exception:  # such as that of .view, which asks for torch's own layout
         same = False
     if not same:
         for weight, data in before.items():
             weight.data = data
-
-
-def logits_of(answer: object) -> Tensor:
-    """The logits in what a network answers: a tensor, or the ``logits`` of several outputs.
-
-    Raises:
-        DeepcorrectError: there are none of that name.
-    """
-    found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", answer)
-    if not isinstance(found, Tensor):
-        raise DeepcorrectError(
-            f"the network answers with {_described(answer)}, of which none is called logits; wrap it in a module whose forward "
-            "returns the logits alone"
-        )
-    return found
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -150,14 +129,6 @@ def _runs(model: nn.Module, images: Tensor) -> bool:
     except Exception:  # whatever it is, it does not take them
         return False
     return True
-
-
-def _described(answer: object) -> str:
-    kind = type(answer).__name__
-    names = [str(name) for name in answer] if isinstance(answer, Mapping) else getattr(answer, "_fields", ())
-    if names:
-        return f"{kind} ({', '.join(names)})"
-    return f"{kind} of {len(answer)}" if isinstance(answer, tuple | list) else kind
 
 
 def _name(dtype: torch.dtype) -> str:

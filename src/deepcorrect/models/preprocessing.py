@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from deepcorrect.datasets.decoding import CentreCrop, Resize
-from deepcorrect.models.admission import logits_of
 from deepcorrect.models.blocks import Normalize
+from deepcorrect.tasks.classification import logits_of
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import torch
 from pydantic import ValidationError
@@ -151,12 +150,13 @@ def train_in_job(
     correction = trained if isinstance(trained, Correction) else None
     history = train(
         job.model, trained, job.data, recipe, distortion=distortion, levels=levels, seed=job.seed, device=job.device,
-        corrected_layers=len(correction.corrected_layers) if correction else 0,
+        first_epoch_rate=recipe.warm_up(len(correction.corrected_layers)) if correction else None,
         penalized=correction.penalized if correction else (),
         teacher=teacher,
         checkpoint=job.run.file("checkpoint.pt") if job.run else None,
         processes=job.processes,
         reporter=job.reporter,
+        task=job.task,
     )  # fmt: skip
     if job.run is not None:
-        job.run.write_json("metrics.json", {"epochs": [asdict(metrics) for metrics in history]})
+        job.run.write_json("metrics.json", {"epochs": [metrics.as_json() for metrics in history]})

@@ -79,6 +79,7 @@ def check_options(job: Job, options: CorrectionOptions) -> None:
             filter, a layer both corrected and retrained, or one that cannot be corrected.
     """
     require_bare(job.model)
+    options.ranked.score_of(job.task)
     if len(options.layers) != len(options.shares):
         raise DeepcorrectError(f"{len(options.shares)} shares for {len(options.layers)} layers")
     layers = convolutions(job.layers)
@@ -195,7 +196,7 @@ def train_and_measure(
 def _train_and_measure(
     job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
 ) -> tuple[Correction, Record]:
-    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device, task=job.task)
     samples.ask("baseline", job.model)
     keep_penultimate(job, distortion, levels, "baseline")
     layers = job.layers
@@ -205,7 +206,7 @@ def _train_and_measure(
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
     try:
         lay_out(correction.to(job.device), layout_of(job.model))
-        teacher = Teacher(job.model, correction, last) if recipe.distill or recipe.match else None
+        teacher = Teacher(job.model, correction, last, task=job.task) if recipe.distill or recipe.match else None
         train_in_job(job, correction, recipe, distortion, levels, teacher)
         correction.trained_on = TrainedOn(job.data.name, job.data_fingerprint())
         if half:

@@ -44,7 +44,7 @@ def measure_ideal(
     everything = (0.0, *shares)
     curves = IdealCurves(distortion=distortion.name, levels=tuple(levels), images=len(test), shares=everything, top1=dict(done))
     job.reporter.stage("correct ideally", (len(layers) - len(done)) * len(everything) * len(levels) * len(test))
-    swaps = swaps_of(job.model, test, job.device)
+    swaps = swaps_of(job.model, test, job.device, job.task)
     for layer in layers:
         if layer.name in done:
             continue
@@ -54,7 +54,7 @@ def measure_ideal(
             evaluate_ideal(
                 job.model, test, distortion, levels, layer, [order[:count] for count in (0, *counts)],
                 seed=job.seed, device=job.device, precision=job.precision, progress=job.reporter.advance,
-                swaps=swaps,
+                swaps=swaps, task=job.task,
             )
         )  # fmt: skip
         if job.run is not None:

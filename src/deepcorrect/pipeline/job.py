@@ -17,6 +17,8 @@ from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.models.admission import ask, plain, try_channels_last
 from deepcorrect.models.layers import Layer, find_layers
 from deepcorrect.runs.results import Run
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 @dataclass(init=False, eq=False)
@@ -24,8 +26,9 @@ class Job:
     """A network and what it is measured on.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is moved to ``device``, put into eval mode, and laid out
-            channels last in memory where it then answers as before; of a compiled network, the one inside is taken.
+        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs (logits). It is moved to ``device``, put into
+            eval mode, and laid out channels last in memory where it then answers as before; of a compiled network, the one
+            inside is taken.
         data: training, validation and test images.
         device: of evaluation, ranking and training; where the network is, if it is not given.
         precision: of evaluation and ranking; a recipe has its own precision.
@@ -33,10 +36,12 @@ class Job:
         run: where stages are saved; nothing is, without it.
         processes: those that share the work.
         classifies: whether its outputs are the data's classes; the features of any network will do for other data.
+        task: what the network is for; what its outputs and the labels mean.
 
     Raises:
-        DeepcorrectError: the network does not take such images or does not answer them with logits, its layers cannot be
-            reached, or its outputs cannot be the data's classes (see ``Dataset.require_outputs``). It is then left as it was.
+        DeepcorrectError: the network does not take such images or does not answer them with the task's outputs, its layers
+            cannot be reached, or its outputs cannot be the data's classes (see ``Dataset.require_outputs``). It is then left as
+            it was.
     """
 
     model: nn.Module
@@ -48,6 +53,7 @@ class Job:
     reporter: Reporter
     processes: Processes
     classifies: bool
+    task: Task
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class Job:
         reporter: Reporter | None = None,
         processes: Processes | None = None,
         classifies: bool = True,
+        task: Task = CLASSIFICATION,
     ) -> None:
         self.model = plain(model)
         self.data = data
@@ -70,6 +77,7 @@ class Job:
         self.reporter = reporter or Silent()
         self.processes = processes or Processes()
         self.classifies = classifies
+        self.task = task
         self._hashed: tuple[Dataset, str] | None = None
         modes = {module: module.training for module in self.model.modules()}
         before = device_of(self.model)
@@ -92,10 +100,11 @@ class Job:
             ) from None
         example = self.example
         with own_random_state(self.seed):
-            logits = ask(self.model, example, self.data.name)
-            if self.classifies:
-                self.data.require_outputs(logits.shape[1])
-            try_channels_last(self.model, example, logits)
+            outputs = ask(self.model, example, self.data.name, self.task)
+            classes = self.task.classes_told_apart(outputs) if self.classifies else None
+            if classes is not None:
+                self.data.require_outputs(classes)
+            try_channels_last(self.model, example, outputs, self.task)
 
     @property
     def example(self) -> Tensor:

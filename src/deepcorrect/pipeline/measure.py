@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from deepcorrect.base.names import readable
 from deepcorrect.distortions.base import Distortion
@@ -34,42 +32,35 @@ def measure(
         job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
 
-    def tell(level: float, top1: float) -> None:
+    def tell(level: float, headline: float) -> None:
         if level == 0:
-            job.reporter.tell(f"{name}: clean top-1 {top1:.4f}{_suspicion(top1, job.data.test.labels)}")
+            job.reporter.tell(f"{name}: clean {job.task.remark(headline, job.data.test.labels)}")
 
-    found = evaluate(
+    evaluation = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
         seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
-        progress=job.reporter.advance, tell=tell,
+        progress=job.reporter.advance, tell=tell, task=job.task,
     )  # fmt: skip
     if job.run is not None:
         job.run.write_json("classes.json", {"classes": [readable(name) for name in job.data.classes]})
-        keep_answers(job.run.path, readable(distortion.name), readable(name), found.answers, found.levels)
-    return _record(job, name, found, trainable)
+        if evaluation.answers is not None:
+            keep_answers(job.run.path, readable(distortion.name), readable(name), evaluation.answers, evaluation.levels)
+    return _record(job, name, evaluation, trainable)
 
 
-def _suspicion(top1: float, labels: Tensor) -> str:
-    """A warning where the clean accuracy is no better than that of one answer for all images, within three standard errors."""
-    chance = float(torch.bincount(labels).max()) / len(labels)
-    if chance == 1 or top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
-        return ""
-    return f"; warning: one answer for all gives {chance:.4f}; are preprocessing and classes of the network those of the data?"
-
-
-def _record(job: Job, name: str, found: Evaluation, trainable: int) -> Record:
+def _record(job: Job, name: str, evaluation: Evaluation, trainable: int) -> Record:
+    """Each metric is a field of the record, and so is its mean over the levels."""
+    metrics: dict[str, Any] = dict(evaluation.metrics)
     return Record(
         name=readable(name),
-        distortion=readable(found.distortion),
-        levels=found.levels,
-        top1=found.top1,
-        top5=found.top5,
-        mean_top1=found.mean_top1,
-        mean_top5=found.mean_top5,
-        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in found.per_class),
+        distortion=readable(evaluation.distortion),
+        levels=evaluation.levels,
+        **metrics,
+        **{f"mean_{metric}": evaluation.mean(metric) for metric in metrics},
+        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in evaluation.per_class),
         trainable_parameters=trainable,
         multiply_accumulates=multiply_accumulates(job.model, job.example),
-        images=found.images,
+        images=evaluation.images,
         seed=job.seed,
         precision=job.precision,
     )

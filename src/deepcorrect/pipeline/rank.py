@@ -14,7 +14,7 @@ from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.layers import Layer, convolutions
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.traits import traits_of
-from deepcorrect.ranking.attribution import NO_GRADIENT, attribute_filters, captured_swaps
+from deepcorrect.ranking.attribution import attribute_filters, captured_swaps
 from deepcorrect.ranking.exact import rank_from
 from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
@@ -23,6 +23,7 @@ from deepcorrect.ranking.result import Method, Ranking, Score, count_of_share
 from deepcorrect.ranking.verification import verify
 from deepcorrect.runs.saved import KERNELS
 from deepcorrect.swapping.graph_swap import GraphSwap
+from deepcorrect.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class RankingOptions:
     Attributes:
         images: how many validation images, drawn evenly over the classes.
         method: measured, estimated from gradients, or chosen together.
-        score: what is to be gained. Without it, top-1 by exact priorities, the true class's probability by the others.
+        score: what is to be gained, one of the task's scores. Without it the first, or if the method estimates the first with a
+            gradient: of a classifier top-1, or the true class's probability.
         steps: of an estimate; see ``attribute_filters``.
         verify: how many filters around the cut of an estimate are measured.
         block: how many filters are chosen at once together.
@@ -52,17 +54,18 @@ class RankingOptions:
 
     def __post_init__(self) -> None:
         if self.verify and self.method != "attribution":
-            raise DeepcorrectError(
-                f"{argument('verify', self.verify)}: only for {argument('method', 'attribution')}; "
-                "the others measure every filter"
-            )
-        if self.method != "exact" and self.by == "top1":
-            raise DeepcorrectError(f"{argument('score', 'top1')}: {NO_GRADIENT}")
+            raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
 
-    @property
-    def by(self) -> Score:
-        """The score that is ranked by."""
-        return self.score or ("top1" if self.method == "exact" else "probability")
+    def score_of(self, task: Task) -> Score:
+        """The score that is ranked by.
+
+        Raises:
+            DeepcorrectError: the task does not have it, or it cannot be estimated by this method.
+        """
+        estimated = self.method != "exact"
+        score = self.score or task.default_score(gradient=estimated)
+        task.index_of(score, gradient=estimated)
+        return score
 
 
 def ranking_traits(layers: Sequence[Layer], options: RankingOptions, shares: Mapping[str, float]) -> dict[str, object]:
@@ -88,6 +91,7 @@ def rank(
     Raises:
         DeepcorrectError: the run folder holds another ranking.
     """
+    score = options.score_of(job.task)
     if job.run is not None:
         job.run.claim({"ranking": traits_of(job, distortion, levels) | ranking_traits(layers, options, shares)})
         first = convolutions(job.layers)[0]
@@ -101,14 +105,23 @@ def rank(
     counts = {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in layers}
     filters = sum(layer.filters for layer in layers)
     meter = GainMeter(
-        job.model, images, distortion, job.seed, job.device, job.precision, options.memory, job.processes, job.reporter.advance
+        job.model,
+        images,
+        distortion,
+        job.seed,
+        job.device,
+        job.precision,
+        options.memory,
+        job.processes,
+        job.reporter.advance,
+        job.task,
     )
     folder = job.run.file("parts") if job.run is not None else None
     files = GainFiles(meter, folder)
     if options.method == "attribution":
         captured_swaps(meter, layers)
         job.reporter.stage("estimate priorities", filters * len(levels) * len(images))
-        ranking = attribute_filters(meter, levels, layers=layers, score=options.by, steps=options.steps)
+        ranking = attribute_filters(meter, levels, layers=layers, score=score, steps=options.steps)
         if options.verify:
             job.reporter.stage("verify", len(layers) * options.verify * len(levels) * len(images))
             ranking = verify(ranking, files, levels, layers=layers, counts=counts, near=options.verify)
@@ -118,7 +131,7 @@ def rank(
         job.reporter.stage("choose filters together", blocks * len(levels) * len(images))
         kept = folder / "chosen.json" if folder else None
         ranking = rank_jointly(
-            meter, levels, layers=layers, counts=counts, block=options.block, score=options.by, kept=kept
+            meter, levels, layers=layers, counts=counts, block=options.block, score=score, kept=kept
         )  # fmt: skip
     else:
         hooked = [layer.name for layer in layers if not isinstance(meter.swap(layer), GraphSwap)]
@@ -126,7 +139,7 @@ def rank(
             told = ", ".join(f"{name} ({meter.swaps.reasons[name]})" for name in hooked)
             job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {told}")
         job.reporter.stage("rank filters", filters * len(levels) * len(images))
-        ranking = rank_from(files, levels, layers=layers, score=options.by)
+        ranking = rank_from(files, levels, layers=layers, score=score)
     ranking = replace(ranking, network=fingerprint(job.model))
     if saved and folder:
         ranking.save(saved)

@@ -22,6 +22,7 @@ def traits_of(job: Job, distortion: Distortion | None = None, levels: Sequence[f
         "data": job.data_fingerprint(),
         "seed": job.seed,
         "precision": job.precision,
+        **job.task.traits(),
     }
     return traits if distortion is None else traits | distortion_traits(distortion, levels, job.example[:1], job.seed)
 

@@ -4,9 +4,9 @@ To first order, swapping a filter's output h for its clean value h' gains
 
     grad_h f(h) . (h' - h)
 
-of a smooth score f, the true class's probability or margin. One backward pass gives the gradients of all filters at once. With
-several steps the gradient is averaged along the way from h to h' (integrated gradients), a layer at a time, which accounts for
-curvature.
+of a smooth score f, of a classifier the true class's probability or margin. One backward pass gives the gradients of all
+filters at once. With several steps the gradient is averaged along the way from h to h' (integrated gradients), a layer at a
+time, which accounts for curvature.
 """
 
 from __future__ import annotations
@@ -24,27 +24,31 @@ from deepcorrect.base.words import argument
 from deepcorrect.datasets.batches import Batch
 from deepcorrect.models.inspection import looking
 from deepcorrect.models.layers import Layer
-from deepcorrect.ranking.gains import GainMeter, scores_of
+from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.reliability import summarize
-from deepcorrect.ranking.result import SCORES, Ranking, Score
+from deepcorrect.ranking.result import Ranking, Score
 from deepcorrect.swapping.fusion import fuse
 from deepcorrect.swapping.graph import Graph
 from deepcorrect.swapping.graph_swap import GraphBatch, GraphSwap
 from deepcorrect.swapping.swaps import IMAGES_A_BATCH
-
-NO_GRADIENT = "has no gradient to estimate it by; use probability or margin"
+from deepcorrect.tasks.base import Task
 
 
 class Estimate(NamedTuple):
-    """Top-1 accuracy with nothing swapped, a level each; by layer, (scores, filters, N), what each filter's swap gains,
-    averaged over the levels, NaN for what is not estimated."""
+    """An estimate image by image.
+
+    Attributes:
+        before: mean of the task's first score (top-1 accuracy) with nothing swapped, a level each.
+        gains: by layer, (scores, filters, N) float64, what each filter's swap gains, averaged over the levels; NaN for scores
+            that are not estimated.
+    """
 
     before: list[float]
     gains: dict[str, Tensor]
 
 
 def attribute_filters(
-    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score = "probability", steps: int = 1
+    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score | None = None, steps: int = 1
 ) -> Ranking:
     """Estimate every filter's correction priority.
 
@@ -52,14 +56,16 @@ def attribute_filters(
         meter: the network, its images and their distortion.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
-        score: ``probability`` or ``margin``; top-1 has no gradient.
+        score: one of the task's scores with a gradient, of a classifier ``probability`` or ``margin``; the first of them
+            without it.
         steps: gradients between the distorted and the clean values; the only one of one step is taken at the distorted.
 
     Raises:
-        DeepcorrectError: ``score`` is top1, or the network cannot be captured by ``torch.export``.
+        DeepcorrectError: ``score`` has no gradient, or the network cannot be captured by ``torch.export``.
     """
+    score = score or meter.task.default_score(gradient=True)
     before, gains = estimate_gains(meter, levels, layers=layers, score=score, steps=steps)
-    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "attribution")
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "attribution", task=meter.task)
 
 
 def estimate_gains(
@@ -76,25 +82,25 @@ def estimate_gains(
     Args:
         swapped: filters of every layer given that are swapped already.
     """
-    if score == "top1":
-        raise DeepcorrectError(f"{argument('score', 'top1')}: {NO_GRADIENT}")
+    index = meter.task.index_of(score, gradient=True)
     count, processes = len(meter.images), meter.processes
     swaps = captured_swaps(meter, layers)
-    gains = {layer.name: torch.full((len(SCORES), layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
+    scores = len(meter.task.scores)
+    gains = {layer.name: torch.full((scores, layer.filters, count), torch.nan, dtype=torch.float64) for layer in layers}
     before = torch.zeros(len(levels), count)
     estimated = torch.zeros(sum(layer.filters for layer in layers), count)
-    for place, level in enumerate(levels):
+    for row, level in enumerate(levels):
         for start in processes.mine(range(0, count, IMAGES_A_BATCH)):
             part = slice(start, start + IMAGES_A_BATCH)
             clean, distorted = meter.load(part, level)
             with looking(meter.model), autocast(meter.device, meter.precision):
-                right, found = _attribute(meter.graph, swaps, clean, distorted, score, steps, swapped)
-            before[place, part] = right.cpu()
-            estimated[:, part] += torch.cat(list(found.values())).cpu() / len(levels)
+                first, parts = _attribute(meter.task, meter.graph, swaps, clean, distorted, index, steps, swapped)
+            before[row, part] = first.cpu()
+            estimated[:, part] += torch.cat(list(parts.values())).cpu() / len(levels)
             meter.advance(estimated[:, part].numel())
     estimated, before = processes.total(estimated), processes.total(before)
     for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
-        gains[name][SCORES.index(score)] = each
+        gains[name][index] = each
     return Estimate(before.double().mean(1).tolist(), gains)
 
 
@@ -117,15 +123,20 @@ def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, Graph
 
 
 def _attribute(
+    task: Task,
     graph: Graph | None,
     swaps: Mapping[str, GraphSwap],
     clean: Batch,
     distorted: Tensor,
-    score: Score,
+    score: int,
     steps: int,
     swapped: Sequence[int],
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Which images are right without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer."""
+    """Each image's first score without a swap, (B,), and the estimated gain of every filter, (filters, B) by layer.
+
+    Args:
+        score: index of the one to estimate.
+    """
     assert graph is not None
     sites = [site for swap in swaps.values() for site in swap.sites]
     kept = {node for swap in swaps.values() for node in swap.kept}
@@ -133,35 +144,43 @@ def _attribute(
         nodes, fused = fuse(graph, graph.before(sites, without=[graph.images]), unfused=sites)
         wanted = graph.run(nodes, {graph.images: clean.images}, sites, fused=fused)
     gradients: dict[Node, Tensor] = {}
+
+    def reach(outputs: Tensor) -> Tensor:
+        return task.score(outputs.float(), clean.labels)[score]
+
     if steps == 1 and not swapped:
-        held, gradients = _gradients(graph, graph.nodes, {graph.images: distorted}, [graph.images], clean.labels, kept, score)
+        held, gradients = _gradients(graph, graph.nodes, {graph.images: distorted}, [graph.images], kept, reach)
         held |= {graph.images: distorted}
     else:
         with torch.no_grad():
-            held = graph.run(graph.nodes, {graph.images: distorted}, {*kept, graph.images, graph.logits})
-    found = {}
+            held = graph.run(graph.nodes, {graph.images: distorted}, {*kept, graph.images, graph.answer})
+    estimates = {}
     with torch.no_grad():
         for name, swap in swaps.items():
             moves = GraphBatch(swap, wanted, held).moves
-            found[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
+            estimates[name] = torch.zeros(len(distorted), swap.channels, device=distorted.device)
             for step in range(steps):
                 share = torch.full((swap.channels, 1, 1), (step + 0.5) / steps if steps > 1 else 0.0, device=distorted.device)
                 share[list(swapped)] = 1
                 if share.any():
-                    gradients = _gradients_on_the_way(swap, held, moves, share, clean.labels, score)
+                    gradients = _gradients_on_the_way(swap, held, moves, share, reach)
                 if not any(node in gradients for node in moves):
                     raise DeepcorrectError(
                         f"layer {name}: the answers have no gradient by it; use {argument('method', 'exact')}"
                     )
                 for node, move in moves.items():
                     if node in gradients:
-                        found[name] += (gradients[node] * move).sum((2, 3)).float() / steps
-    right = scores_of(held[graph.logits].float(), clean.labels)[SCORES.index("top1")]
-    return right, {name: gains.T for name, gains in found.items()}
+                        estimates[name] += (gradients[node] * move).sum((2, 3)).float() / steps
+    first = task.score(held[graph.answer].float(), clean.labels)[0]
+    return first, {name: gains.T for name, gains in estimates.items()}
 
 
 def _gradients_on_the_way(
-    swap: GraphSwap, held: Mapping[Node, Any], moves: Mapping[Node, Tensor], share: Tensor, labels: Tensor, score: Score
+    swap: GraphSwap,
+    held: Mapping[Node, Any],
+    moves: Mapping[Node, Tensor],
+    share: Tensor,
+    reach: Callable[[Tensor], Tensor],
 ) -> dict[Node, Tensor]:
     """Gradients by the values at a layer's cut and late sites, each moved a share of the way; only what follows is run."""
     graph = swap.graph
@@ -171,7 +190,7 @@ def _gradients_on_the_way(
         return value + share.to(value.dtype) * (goals[node] - value) if node in goals else value
 
     given = {node: held[node] for node in (*swap.outside, graph.images)} | {node: move(node, held[node]) for node in swap.cut}
-    return _gradients(graph, swap.after_cut, given, swap.cut, labels, set(moves), score, move)[1]
+    return _gradients(graph, swap.after_cut, given, swap.cut, set(moves), reach, move)[1]
 
 
 def _gradients(
@@ -179,9 +198,8 @@ def _gradients(
     nodes: Sequence[Node],
     given: Mapping[Node, Any],
     leaves: Sequence[Node],
-    labels: Tensor,
     kept: set[Node],
-    score: Score,
+    reach: Callable[[Tensor], Tensor],
     replace: Callable[[Node, Any], Any] = lambda node, value: value,
 ) -> tuple[dict[Node, Any], dict[Node, Tensor]]:
     """Values of some nodes, and the gradient of every image's score by those of them that it has one by.
@@ -189,18 +207,18 @@ def _gradients(
     Args:
         nodes: those to run on the ``given`` values.
         leaves: given ones that gradients go back to.
+        reach: every image's score, (B,), by the network's outputs.
         replace: as of ``Graph.run``.
     """
     with torch.enable_grad():
         starts = {node: given[node].detach().clone().requires_grad_() for node in leaves}
-        values = graph.run(nodes, {**given, **starts}, {*kept, graph.logits}, replace=replace)
-        logits = values[graph.logits].float()
-        reached = scores_of(logits, labels)[SCORES.index(score)]
-        by = [node for node in kept if node is not graph.logits and values[node].requires_grad]
-        found = (
+        values = graph.run(nodes, {**given, **starts}, {*kept, graph.answer}, replace=replace)
+        reached = reach(values[graph.answer])
+        by = [node for node in kept if node is not graph.answer and values[node].requires_grad]
+        derived = (
             torch.autograd.grad(reached.sum(), [values[node] for node in by], allow_unused=True)
             if by and reached.requires_grad
             else [None] * len(by)
         )
-    gradients = {node: gradient for node, gradient in zip(by, found, strict=True) if gradient is not None}
+    gradients = {node: gradient for node, gradient in zip(by, derived, strict=True) if gradient is not None}
     return {node: value.detach() for node, value in values.items()}, gradients

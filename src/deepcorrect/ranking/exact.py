@@ -5,8 +5,9 @@ alone, and the rest of the network runs. The priority is the gain in top-1 accur
 
     tau(i, j) = p_swap(i, j) - p_b,
 
-averaged over the severity levels. The same passes give two smoother gains: in the probability of the true class, and in its
-margin (its logit less the largest other one). Pairs of a filter and an image whose result the swap cannot change are not run.
+averaged over the severity levels. The same passes give the gains of the task's other scores; of a classifier two smoother ones,
+in the probability of the true class and in its margin (its logit less the largest other one). Pairs of a filter and an image
+whose result the swap cannot change are not run.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.reliability import summarize
-from deepcorrect.ranking.result import SCORES, Ranking, Score
+from deepcorrect.ranking.result import Ranking, Score
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 def rank_filters(
@@ -35,7 +38,7 @@ def rank_filters(
     levels: Sequence[float],
     *,
     layers: Sequence[Layer],
-    score: Score = "top1",
+    score: Score | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
     precision: Precision = "fp32",
@@ -43,35 +46,45 @@ def rank_filters(
     processes: Processes | None = None,
     parts: Path | None = None,
     progress: Callable[[int], None] = lambda pairs: None,
+    task: Task = CLASSIFICATION,
 ) -> Ranking:
     """Measure every filter's correction priority, exactly.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
-        images: 10 a class in the paper.
+        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is run
+            in eval mode and left as it was.
+        images: with labels; 10 a class in the paper.
+        distortion: what they suffer.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
-        score: what the priority is the mean gain of.
-        memory: bytes that a pass may take; without it 80 MB, near what caches hold, or half of what is free on a GPU.
+        score: what the priority is the mean gain of, one of the task's scores; the first without it, top-1 accuracy.
+        seed: of the distortion's noise.
+        device: where the network is; that of its first parameter without it.
+        precision: of the passes.
+        memory: bytes that a pass may take, such as 500_000_000 for 0.5 GB; without it 0.08 GB, near what caches hold, or half
+            of what is free on a GPU. The ranking does not depend on it.
         processes: those that share the work; each returns the whole ranking.
         parts: a folder to keep every finished layer and level in, and to continue from.
         progress: called with the number of pairs of a filter and an image done since its last call.
+        task: what outputs and labels mean, and its scores.
 
     Raises:
-        DeepcorrectError: the network does not answer every image by itself, labels lie outside its outputs, or the folder
-            holds gains of something else.
+        DeepcorrectError: the network does not answer every image by itself, labels are missing or lie outside its outputs, the
+            score is unknown, or the folder holds gains of something else.
     """
+    score = score or task.default_score(gradient=False)
+    task.index_of(score)
     processes = processes or Processes()
     meter = GainMeter(
-        model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress
+        model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress, task
     )  # fmt: skip
     return rank_from(GainFiles(meter, parts), levels, layers=layers, score=score)
 
 
 def rank_from(files: GainFiles, levels: Sequence[float], *, layers: Sequence[Layer], score: Score) -> Ranking:
     """The exact ranking from what ``files`` hold or measure."""
-    found = {layer.name: [files.measure(layer, level) for level in levels] for layer in layers}
-    gains = {name: torch.stack([part.each for part in measured]).double().mean(0) for name, measured in found.items()}
-    before = [part.before[SCORES.index("top1")].double().mean().item() for part in next(iter(found.values()))]
+    measured = {layer.name: [files.measure(layer, level) for level in levels] for layer in layers}
+    gains = {name: torch.stack([part.each for part in parts]).double().mean(0) for name, parts in measured.items()}
+    before = [part.before[0].double().mean().item() for part in next(iter(measured.values()))]
     meter = files.meter
-    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score)
+    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, task=meter.task)

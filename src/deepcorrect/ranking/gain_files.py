@@ -16,7 +16,6 @@ from deepcorrect.base.files import read_tensors, write_tensors
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gains import GainMeter, Gains
 from deepcorrect.ranking.provenance import require_same
-from deepcorrect.ranking.result import SCORES
 
 _KEY = "deepcorrect"
 
@@ -68,8 +67,8 @@ class GainFiles:
     def _read(self, file: Path, layer: Layer, level: float, some: Sequence[int] | None) -> Gains:
         require_same(file, _header(file), self._provenance | _part(layer, level, some))
         found = read_tensors(file)
-        images = len(self.meter.images)
-        wanted = {"before": (len(SCORES), images), "each": (len(SCORES), layer.filters, images)}
+        scores, images = len(self.meter.task.scores), len(self.meter.images)
+        wanted = {"before": (scores, images), "each": (scores, layer.filters, images)}
         if {name: tuple(value.shape) for name, value in found.items()} != wanted:
             raise DeepcorrectError(f"{file}: does not hold the gains of {layer.name}; delete it to have it made again")
         return Gains(**found)

@@ -19,10 +19,11 @@ from deepcorrect.distortions.base import Distortion
 from deepcorrect.models.inspection import looking
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.provenance import provenance
-from deepcorrect.ranking.result import SCORES
 from deepcorrect.swapping.base import Swap
 from deepcorrect.swapping.graph import Graph
 from deepcorrect.swapping.swaps import IMAGES_A_BATCH, Swaps, swaps_of
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 DISTORTED_BYTES = 256 * 2**20
 """What a meter may keep of distorted images, so that they are not distorted again for every layer."""
@@ -33,8 +34,8 @@ class Gains:
     """Of one layer at one level.
 
     Attributes:
-        before: (scores, N), each image's scores with nothing swapped.
-        each: (scores, filters, N), what each filter's swap adds.
+        before: (scores, N) float32, each image's scores (``Task.scores``) with nothing swapped.
+        each: (scores, filters, N) float32, what each filter's swap adds to them; 0 for filters that were not asked for.
     """
 
     before: Tensor
@@ -46,10 +47,19 @@ class GainMeter:
     """Measures gains of a network on some images.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
-        memory: bytes that a pass may take; the device's default without it.
+        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is run
+            in eval mode and left as it was.
+        images: with labels; held in memory, as are up to 256 MiB of them distorted.
+        distortion: what they suffer.
+        seed: of the distortion's noise.
+        device: where the network is.
+        precision: of the passes; the network is captured in single precision.
+        memory: bytes that one pass may take for its activations, such as 500_000_000 for 0.5 GB (a GB is 10^9 bytes);
+            without it 0.08 GB on a CPU, near what caches hold, and half of what is free on a GPU. It decides how many pairs of
+            a filter and an image share a pass, at least one, and no result.
         processes: those that share the images among them; each gets the whole result.
         progress: called with the number of pairs of a filter and an image done since its last call.
+        task: what outputs and labels mean, and the scores whose gains are measured.
     """
 
     model: nn.Module
@@ -61,6 +71,7 @@ class GainMeter:
     memory: int | None = None
     processes: Processes = field(default_factory=Processes)
     progress: Callable[[int], None] = lambda pairs: None
+    task: Task = CLASSIFICATION
 
     def __post_init__(self) -> None:
         self.images = self.images.held()
@@ -69,7 +80,7 @@ class GainMeter:
     @cached_property
     def swaps(self) -> Swaps:
         """What swaps filters, by layer."""
-        return swaps_of(self.model, self.images, self.device)
+        return swaps_of(self.model, self.images, self.device, self.task)
 
     @property
     def graph(self) -> Graph | None:
@@ -80,30 +91,37 @@ class GainMeter:
         """What swaps a layer's filters.
 
         Raises:
-            DeepcorrectError: images of the layer cannot be told apart, or labels lie outside the network's outputs.
+            DeepcorrectError: images of the layer cannot be told apart, or labels are missing or do not go with the network's
+                outputs.
         """
+        self.task.check_labels(self.images.labels)
         swap = self.swaps.of(layer)
-        least, most = (int(label) for label in self.images.labels.aminmax())
-        if least < 0 or most >= self.swaps.outputs:
-            raise DeepcorrectError(
-                f"images are labelled {least} to {most}, the network has {self.swaps.outputs} outputs, numbered from 0; "
-                "rank on images of the network's own classes"
-            )
+        self.task.check_labels(self.images.labels, self.swaps.outputs)
         return swap
 
     def provenance(self, **more: Any) -> dict[str, Any]:
         """What its gains are of, and what ``more`` there is to tell, as JSON has it."""
-        return provenance(self.model, self.images, self.distortion, self.seed, self.precision, **more)
+        of = self.task.traits() | more
+        return provenance(self.model, self.images, self.distortion, self.seed, self.precision, **of)
 
     @torch.inference_mode()
     def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
-        """Gains of a layer's ``filters`` (all of them without) at one level."""
+        """What swapping each filter of a layer by itself gains at one level, image by image.
+
+        Args:
+            layer: of ``deepcorrect.models.layers.find_layers``.
+            level: severity above 0.
+            filters: those to measure; all of the layer without them.
+
+        Raises:
+            DeepcorrectError: as ``swap``, or the network answers with NaN.
+        """
         wanted = torch.zeros(layer.filters, dtype=torch.bool, device=self.device)
         wanted[list(range(layer.filters) if filters is None else filters)] = True
-        before = torch.zeros(len(SCORES), len(self.images))
-        each = torch.zeros(len(SCORES), layer.filters, len(self.images))
-        for place in self.processes.mine(range(0, len(self.images), IMAGES_A_BATCH)):
-            part = slice(place, place + IMAGES_A_BATCH)
+        before = torch.zeros(len(self.task.scores), len(self.images))
+        each = torch.zeros(len(self.task.scores), layer.filters, len(self.images))
+        for start in self.processes.mine(range(0, len(self.images), IMAGES_A_BATCH)):
+            part = slice(start, start + IMAGES_A_BATCH)
             clean, distorted = self.load(part, level)
             with looking(self.model), autocast(self.device, self.precision):
                 before[:, part], each[:, :, part] = self._swap_each(layer, clean, distorted, wanted)
@@ -124,16 +142,16 @@ class GainMeter:
         swap = self.swap(layer)
         batch = swap.prepare(clean.images, distorted)
         labels = clean.labels
-        before = scores_of(batch.logits, labels)
-        if batch.logits.isnan().any():
+        before = self.task.score(batch.outputs, labels)
+        if batch.outputs.isnan().any():
             raise DeepcorrectError("the network's answers to distorted images are NaN; its weights or precision are unsound")
-        gains = torch.zeros(len(SCORES), layer.filters, len(labels), device=self.device)
+        gains = torch.zeros(len(before), layer.filters, len(labels), device=self.device)
         pairs = (batch.changes & wanted).T.nonzero()
         self.advance(gains[0].numel() - len(pairs))
         pairs_a_pass = max(1, int((self.memory or pass_memory(self.device)) / swap.bytes_a_pair))
         for start in range(0, len(pairs), pairs_a_pass):
             filters, images = pairs[start : start + pairs_a_pass].unbind(1)
-            after = scores_of(batch.finish(filters, images), labels[images])
+            after = self.task.score(batch.finish(filters, images), labels[images])
             gains[:, filters, images] = (after - before[:, images]).where(after != before[:, images], 0.0)
             self.advance(len(filters))
         return before.cpu(), gains.cpu()
@@ -141,11 +159,3 @@ class GainMeter:
     def advance(self, pairs: int) -> None:
         """Tell of pairs that this process has done; the others are about as far."""
         self.progress(pairs * self.processes.count)
-
-
-def scores_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Each of ``SCORES`` for each image, (scores, B)."""
-    own = logits.gather(1, labels[:, None])[:, 0]
-    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    probability = (own - logits.logsumexp(1)).exp()
-    return torch.stack([(logits.argmax(1) == labels).float(), probability, own - others])

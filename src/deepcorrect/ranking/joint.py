@@ -23,7 +23,7 @@ from deepcorrect.ranking.attribution import estimate_gains
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.provenance import require_same
 from deepcorrect.ranking.reliability import summarize
-from deepcorrect.ranking.result import SCORES, Ranking, Score
+from deepcorrect.ranking.result import Ranking, Score
 
 
 def rank_jointly(
@@ -33,7 +33,7 @@ def rank_jointly(
     layers: Sequence[Layer],
     counts: Mapping[str, int],
     block: int = 8,
-    score: Score = "probability",
+    score: Score | None = None,
     kept: Path | None = None,
 ) -> Ranking:
     """Choose filters of each layer by itself.
@@ -43,7 +43,8 @@ def rank_jointly(
         levels: severities above 0, over which gains are averaged.
         counts: how many filters of each layer to choose.
         block: how many are added at once.
-        score: ``probability`` or ``margin``, what is to be gained.
+        score: what is to be gained, one of the task's scores with a gradient; the first of them without it, the true class's
+            probability.
         kept: a file that holds what is chosen so far, to continue from.
 
     Returns:
@@ -53,6 +54,8 @@ def rank_jointly(
     Raises:
         DeepcorrectError: as ``attribute_filters``, or ``kept`` holds a choice of something else.
     """
+    score = score or meter.task.default_score(gradient=True)
+    index = meter.task.index_of(score, gradient=True)
     names = [layer.name for layer in layers]
     of = meter.provenance(levels=levels, layers=names, counts=counts, block=block, score=score) if kept else {}
     order = meter.processes.agreed(_read(kept, of, layers) if kept and kept.exists() else {})
@@ -63,15 +66,17 @@ def rank_jointly(
             gains = alone.gains[layer.name]
             if chosen:
                 gains = estimate_gains(meter, levels, layers=[layer], score=score, swapped=chosen).gains[layer.name]
-            best = [filter_ for filter_ in _descending(gains, score) if filter_ not in chosen]
+            best = [filter_ for filter_ in _descending(gains[index]) if filter_ not in chosen]
             chosen += best[: min(block, counts[layer.name] - len(chosen))]
             if kept:
                 write_json(kept, {"of": of, "chosen": order})
     everything = {
-        name: (*chosen, *(filter_ for filter_ in _descending(alone.gains[name], score) if filter_ not in chosen))
+        name: (*chosen, *(filter_ for filter_ in _descending(alone.gains[name][index]) if filter_ not in chosen))
         for name, chosen in order.items()
     }
-    return summarize(meter.distortion.name, levels, meter.seed, alone.before, alone.gains, score, "joint", everything)
+    return summarize(
+        meter.distortion.name, levels, meter.seed, alone.before, alone.gains, score, "joint", everything, meter.task
+    )  # fmt: skip
 
 
 def _read(kept: Path, of: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, list[int]]:
@@ -89,6 +94,7 @@ def _read(kept: Path, of: Mapping[str, Any], layers: Sequence[Layer]) -> dict[st
     return cast(dict[str, list[int]], chosen)
 
 
-def _descending(gains: Tensor, score: Score) -> list[int]:
-    order: list[int] = gains[SCORES.index(score)].mean(1).argsort(descending=True, stable=True).tolist()
+def _descending(gains: Tensor) -> list[int]:
+    """Filters by their mean gain, the largest first, given (filters, N)."""
+    order: list[int] = gains.mean(1).argsort(descending=True, stable=True).tolist()
     return order

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from deepcorrect.base.seeding import Use, generator
-from deepcorrect.ranking.result import SCORES, Method, Ranking, Score
+from deepcorrect.ranking.result import Method, Ranking, Score
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 _HALVINGS = 20
 
@@ -22,33 +24,36 @@ def summarize(
     score: Score,
     method: Method = "exact",
     order: Mapping[str, tuple[int, ...]] | None = None,
+    task: Task = CLASSIFICATION,
 ) -> Ranking:
     """The ranking by mean gains.
 
     Args:
-        baseline: top-1 with nothing swapped, a level each.
+        baseline: mean of the task's first score (top-1 accuracy) with nothing swapped, a level each.
         gains: by layer, (scores, filters, images), averaged over the levels; NaN for a score that was not measured.
         score: the one to rank by.
         order: of filters, where it is another than that of the scores.
+        task: whose scores they are.
     """
-    chosen, margin = SCORES.index(score), SCORES.index("margin")
+    scores, chosen = task.scores, task.index_of(score)
+    breaker = None if task.tie_breaker is None else task.index_of(task.tie_breaker)
     images = next(iter(gains.values())).shape[2]
     spread = images**0.5
-    measured = [place for place in range(len(SCORES)) if not any(found[place].isnan().any() for found in gains.values())]
+    measured = [index for index in range(len(scores)) if not any(values[index].isnan().any() for values in gains.values())]
     return Ranking(
         distortion,
         tuple(float(level) for level in levels),
         images,
         seed,
         tuple(baseline),
-        scores={name: _listed(found[chosen].mean(1)) for name, found in gains.items()},
+        scores={name: _listed(values[chosen].mean(1)) for name, values in gains.items()},
         score=score,
         method=method,
-        errors={name: _listed(found[chosen].std(1) / spread) for name, found in gains.items() if images > 1},
-        margins={name: _listed(found[margin].mean(1)) for name, found in gains.items() if margin in measured},
+        errors={name: _listed(values[chosen].std(1) / spread) for name, values in gains.items() if images > 1},
+        margins={name: _listed(values[breaker].mean(1)) for name, values in gains.items() if breaker in measured},
         reliability={
-            name: {SCORES[place]: agreed for place in measured if (agreed := reliability(found[place], seed)) is not None}
-            for name, found in gains.items()
+            name: {scores[index]: agreed for index in measured if (agreed := reliability(values[index], seed)) is not None}
+            for name, values in gains.items()
         },
         order=dict(order or {}),
     )
@@ -70,15 +75,15 @@ def reliability(gains: Tensor, seed: int) -> float | None:
     filters, images = gains.shape
     if filters < 2 or images < 2:
         return None
-    found = []
+    correlations = []
     for halving in range(_HALVINGS):
         order = torch.randperm(images, generator=generator(seed, Use.HALVES, halving))
         first, second = gains[:, order[: images // 2]].mean(1), gains[:, order[images // 2 :]].mean(1)
         if first.min() < first.max() and second.min() < second.max():
-            found.append(float(spearmanr(first, second).statistic))
-    if not found:
+            correlations.append(float(spearmanr(first, second).statistic))
+    if not correlations:
         return None
-    half = sum(found) / len(found)
+    half = sum(correlations) / len(correlations)
     return 2 * half / (1 + half) if half > 0 else half
 
 

@@ -6,17 +6,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.seeding import Use, generator
-from deepcorrect.base.words import argument
+from deepcorrect.tasks.classification import CLASSIFICATION
 
-Score = Literal["top1", "probability", "margin"]
-SCORES: tuple[Score, ...] = get_args(Score)
+Score = str
+"""One of a task's scores."""
+SCORES = CLASSIFICATION.scores
 Method = Literal["exact", "attribution", "joint"]
 
 

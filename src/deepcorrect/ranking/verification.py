@@ -9,7 +9,7 @@ import torch
 
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gain_files import GainFiles
-from deepcorrect.ranking.result import SCORES, Ranking
+from deepcorrect.ranking.result import Ranking
 
 
 def verify(
@@ -24,16 +24,16 @@ def verify(
     """Measure in each layer the ``near`` filters around the cut, and put these in the order of what they really gain.
 
     Args:
-        ranking: by ``probability`` or ``margin``, which is measured here too.
+        ranking: estimated by one of the task's scores, which is measured here.
         counts: where each layer is to be cut.
     """
-    order = dict(ranking.order)
+    order, score = dict(ranking.order), files.meter.task.index_of(ranking.score)
     for layer in layers:
         estimated = ranking.local(layer.name)
         start = max(0, min(counts[layer.name] - near // 2, len(estimated) - near))
         window = estimated[start : start + near]
-        found = [files.measure(layer, level, filters=window).each[SCORES.index(ranking.score)] for level in levels]
-        gains = torch.stack(found).double().mean((0, 2))
+        by_level = [files.measure(layer, level, filters=window).each[score] for level in levels]
+        gains = torch.stack(by_level).double().mean((0, 2))
         measured = sorted(window, key=lambda filter_: -float(gains[filter_]))
         order[layer.name] = (*estimated[:start], *measured, *estimated[start + near :])
     return replace(ranking, order=order)

@@ -16,6 +16,8 @@ from deepcorrect.base.seeding import Use, generator
 from deepcorrect.datasets.batches import batches
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.distortions.base import Distortion
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 COUNT = 6
 SIDE = 160
@@ -27,49 +29,49 @@ class Samples:
 
     Args:
         data: where the images and class names come from.
-        distortion, levels: what is shown, the clean level first.
+        distortion: what the images are shown under.
+        levels: severities above 0; the clean level is added in front.
         seed: of the choice and of the noise.
         device: where the networks are.
+        task: says what a network's answer is in words.
     """
 
     def __init__(
-        self, data: Dataset, distortion: Distortion, levels: Sequence[float], *, seed: int, device: torch.device
+        self,
+        data: Dataset,
+        distortion: Distortion,
+        levels: Sequence[float],
+        *,
+        seed: int,
+        device: torch.device,
+        task: Task = CLASSIFICATION,
     ) -> None:
+        self._task = task
         self._classes = [readable(name) for name in data.classes]
         self._levels = (0.0, *levels)
-        drawn = data.test.balanced(len(set(data.test.labels.tolist())), seed)
+        drawn = data.test.balanced(len(torch.unique(data.test.labels, dim=0)), seed)
         order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]
         (batch,) = batches(drawn.take(order), COUNT, device)
-        self._labels = batch.labels.tolist()
+        self._labels = batch.labels
         self._images = [distortion.at(batch.images, level, batch.indices, seed) for level in self._levels]
-        self._said: dict[str, list[list[dict[str, object]]]] = {}
+        self._captions: dict[str, list[list[dict[str, object]]]] = {}
 
     @torch.inference_mode()
     def ask(self, name: str, model: nn.Module) -> None:
-        """Note a network's most likely class and its probability for every image at every level."""
-        answers = []
-        for images in self._images:
-            confidence, label = model(laid_out(images, model)).float().softmax(1).max(1)
-            answers.append(
-                [
-                    {"label": self._name(top), "right": top == true, "confidence": round(share, 4)}
-                    for top, share, true in zip(label.tolist(), confidence.tolist(), self._labels, strict=True)
-                ]
-            )
-        self._said[name] = answers
-
-    def _name(self, output: int) -> str:
-        """A class, or the number of an output beyond the data's classes."""
-        return self._classes[output] if output < len(self._classes) else f"output {output}"
+        """Note what a network answers to every image at every level: its most likely class and that one's probability."""
+        self._captions[name] = [
+            self._task.caption(self._task.outputs(model(laid_out(images, model))).float(), self._labels, self._classes)
+            for images in self._images
+        ]
 
     def as_json(self) -> dict[str, object]:
         """Levels, true classes, the images' format, images (base64) and answers, each by level and image."""
         return {
             "levels": list(self._levels),
-            "labels": [self._classes[label] for label in self._labels],
+            "labels": self._task.label_texts(self._labels, self._classes),
             "format": "jpeg" if self._images[0].shape[-1] > SIDE else "png",
             "images": [[_encoded(image) for image in images] for images in self._images],
-            "answers": self._said,
+            "answers": self._captions,
         }
 
 

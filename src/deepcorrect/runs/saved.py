@@ -14,6 +14,7 @@ from torch import Tensor
 from deepcorrect.adapters.file import read_header
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.files import read_json, read_tensors
+from deepcorrect.base.progress import EpochMetrics
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs import ideal
 from deepcorrect.runs.architecture import Architecture, read_architecture
@@ -94,7 +95,8 @@ class SavedRun:
     def training(self) -> list[tuple[int, float]]:
         """Batches trained on and mean validation accuracy, after each epoch; runs of the first version lack the batches."""
         epochs = (self._json("metrics.json") or {}).get("epochs", [])
-        return [(epoch["steps"], fmean(epoch["validation_top1"])) for epoch in epochs if "steps" in epoch]
+        found = [EpochMetrics.from_json(epoch) for epoch in epochs if "steps" in epoch]
+        return [(metrics.steps, fmean(metrics.validation)) for metrics in found]
 
     def concerns(self, records: Sequence[Record]) -> bool:
         """Whether it has one of these records, or ranked filters for the same levels."""

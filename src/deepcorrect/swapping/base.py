@@ -12,20 +12,20 @@ class Batch(Protocol):
     """A batch of images, passed through clean and distorted.
 
     Attributes:
-        logits: (B, classes), of the distorted images.
+        outputs: (B, ...) float32, of the distorted images.
         changes: (B, C), whether a filter's swap can change an image's result.
     """
 
-    logits: Tensor
+    outputs: Tensor
 
     @property
     def changes(self) -> Tensor: ...
 
     def answer(self, filters: Sequence[int]) -> Tensor:
-        """Logits (B, classes) with some filters swapped together."""
+        """Outputs (B, ...) with some filters swapped together."""
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
-        """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""
+        """Outputs (P, ...) of P pairs of a filter and an image of the batch; equal filters stand together."""
 
 
 class Swap(Protocol):

@@ -27,6 +27,8 @@ from deepcorrect.base.errors import first_line
 from deepcorrect.models.inspection import looking
 from deepcorrect.swapping.independence import agree
 from deepcorrect.swapping.normal_form import CONVOLUTION, Settings, marked, normalize, settings
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 __all__ = ["CONVOLUTION", "Fused", "Graph", "Settings", "bytes_a_row", "capture", "settings"]
 
@@ -44,7 +46,7 @@ class Graph:
 
     Attributes:
         nodes: what depends on the images and the answer depends on, in order of execution.
-        images: the node that takes the images; ``logits``: the one that gives the answer.
+        images: the node that takes the images; ``answer``: the one that gives the task's outputs.
         outputs: by a convolution module's name, the nodes with its output, one for each time that it runs.
         by_image: nodes that depend on the images.
         fused: convolutions that ``deepcorrect.swapping.fusion`` has prepared, with ReLU or without.
@@ -58,9 +60,9 @@ class Graph:
         answers = output.args[0] if isinstance(output.args[0], tuple | list) else (output.args[0],)
         if len(answers) != 1 or answers[0] not in self.nodes:
             raise ValueError("the network does not return one tensor that depends on the images")
-        (self.logits,) = answers
+        (self.answer,) = answers
         self.fused: dict[tuple[Node, bool], Fused] = {}
-        self.nodes = self.before([self.logits, self.images])
+        self.nodes = self.before([self.answer, self.images])
         self.by_image = self.after([self.images])
         self.outputs = {name: [node for node in nodes if node in self.by_image] for name, nodes in outputs.items()}
 
@@ -150,14 +152,21 @@ def bytes_a_row(node: Node) -> int:
     return 4 * math.prod(sizes[1:]) if sizes else 0
 
 
-def capture(model: nn.Module, example: Tensor, *, tell: Callable[[str], None] = lambda reason: None) -> Graph | None:
+def capture(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    task: Task = CLASSIFICATION,
+    tell: Callable[[str], None] = lambda reason: None,
+) -> Graph | None:
     """The graph of a network in eval mode, or None where it cannot be had. The network is left as it was.
 
     It is captured on two images and compared with the network on the whole example, or on three images if that has fewer.
 
     Args:
-        model: takes images (B, C, H, W), returns logits (B, classes).
+        model: takes images (B, C, H, W).
         example: images of the kind that the graph is to be run on, in their memory layout.
+        task: says what of the network's answer is its outputs, (B, ...); the graph gives these alone.
         tell: called with the reason where there is no graph.
 
     Raises:
@@ -165,34 +174,35 @@ def capture(model: nn.Module, example: Tensor, *, tell: Callable[[str], None] = 
     """
     images = example if len(example) > 2 else torch.cat([example, example.flip(3), example.flip(2)])
     with looking(model), torch.no_grad():
-        wanted = model(images.clone())
+        wanted = task.outputs(model(images.clone()))
         try:
             with _quiet(), marked(model):
-                program = export(_Whole(model), (images[:2].clone(),), dynamic_shapes=({0: Dim("batch")},), strict=False)
+                program = export(_Whole(model, task), (images[:2].clone(),), dynamic_shapes=({0: Dim("batch")},), strict=False)
                 graph = Graph(program.run_decompositions({}).module(check_guards=False))
-            answer = graph.run(graph.nodes, {graph.images: images}, [graph.logits])[graph.logits]
+            answer = graph.run(graph.nodes, {graph.images: images}, [graph.answer])[graph.answer]
         except Exception as error:  # export fails in many ways, each with an error of its own
             if out_of_memory(error):
                 raise
             fixed = "Constraints violated" in str(error)
             tell("what it does depends on the number of images, as with len(images)" if fixed else first_line(error))
             return None
-    if not isinstance(wanted, Tensor) or not agree(answer, wanted):
+    if not agree(answer, wanted):
         tell("the captured graph answers otherwise than the network")
         return None
     return graph
 
 
 class _Whole(nn.Module):
-    """A network with its own hooks, called with images alone, whatever else it could be given."""
+    """A network with its own hooks, from images alone to outputs alone, whatever else it could be given or returns."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, task: Task) -> None:
         super().__init__()
         self.model = model
+        self.task = task
         self.training = model.training
 
-    def forward(self, images: Tensor) -> Any:
-        return self.model(images)
+    def forward(self, images: Tensor) -> Tensor:
+        return self.task.outputs(self.model(images))
 
 
 @contextmanager

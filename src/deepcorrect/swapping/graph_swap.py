@@ -73,19 +73,14 @@ class GraphSwap:
         self.cut = self._find_cut(early)
         self.activated = {node: user for node in self.linear if (user := self._only_user(node)) is not None}
         known = {*(self.activated.get(node, node) for node in self.linear), *self.mixed, *self.outside, graph.images}
-        self.rest, self.fused = fuse(graph, graph.before([graph.logits], without=known), unfused=self.late)
+        self.rest, self.fused = fuse(graph, graph.before([graph.answer], without=known), unfused=self.late)
         self._clean = fuse(graph, graph.before(self.sites, without=[graph.images]), unfused=self.sites)
-        whole = graph.before([graph.logits], without=[graph.images])
+        whole = graph.before([graph.answer], without=[graph.images])
         self._distorted = fuse(graph, whole, unfused=[*self.sites, *self.kept])
-        later = graph.before([graph.logits], without=[*early, *self.outside, graph.images])
+        later = graph.before([graph.answer], without=[*early, *self.outside, graph.images])
         self.behind = fuse(graph, later, unfused=self.late)
-        self.after_cut = graph.before([graph.logits], without=[*self.cut, *self.outside, graph.images])
+        self.after_cut = graph.before([graph.answer], without=[*self.cut, *self.outside, graph.images])
         self.problem = self._find_problem(layer, inside)
-
-    @property
-    def usable(self) -> bool:
-        """Whether the layer can be swapped on the graph."""
-        return not self.problem
 
     def _find_problem(self, layer: Layer, region: set[Node]) -> str:
         if len(self.sites) != layer.uses:
@@ -94,7 +89,7 @@ class GraphSwap:
             return "the rows of its output are not the images"
         if not all(self.graph.batched(node) for node in self.kept):
             return "what follows it does not keep the images apart"
-        return "nothing follows it" if self.graph.logits in region else ""
+        return "nothing follows it" if self.graph.answer in region else ""
 
     def prepare(self, clean: Tensor, distorted: Tensor) -> GraphBatch:
         """Pass images through, clean and distorted."""
@@ -108,7 +103,7 @@ class GraphSwap:
     @property
     def kept(self) -> list[Node]:
         """Nodes whose values for the distorted images a batch keeps."""
-        return [*self.entries, *self.linear, *self.outside, *self.sites, self.graph.logits]
+        return [*self.entries, *self.linear, *self.outside, *self.sites, self.graph.answer]
 
     @cached_property
     def bytes_a_pair(self) -> int:
@@ -133,7 +128,7 @@ class GraphSwap:
     def _find_cut(self, early: Sequence[Node]) -> list[Node]:
         behind = {entry: self.graph.after([entry]) for entry in self.entries}
         first = [entry for entry in self.entries if not any(entry in behind[o] for o in self.entries if o is not entry)]
-        passed = self.graph.before([self.graph.logits], without=first)
+        passed = self.graph.before([self.graph.answer], without=first)
         return list(early) if any(site in passed for site in early) else first
 
     def _find_region(self, cone: set[Node]) -> list[Node]:
@@ -184,7 +179,7 @@ class GraphBatch:
     """A batch on a captured graph.
 
     Attributes:
-        logits: (B, classes), of the distorted images.
+        outputs: (B, ...) float32, of the distorted images.
     """
 
     def __init__(self, swap: GraphSwap, sites: Mapping[Node, Tensor], held: Mapping[Node, Any]) -> None:
@@ -192,7 +187,7 @@ class GraphBatch:
         self._swap = swap
         self._sites = {site: sites[site] for site in swap.sites}
         self._held = held
-        self.logits: Tensor = held[swap.graph.logits].float()
+        self.outputs: Tensor = held[swap.graph.answer].float()
 
     @cached_property
     def _wanted(self) -> dict[Node, Tensor]:
@@ -222,9 +217,9 @@ class GraphBatch:
         return torch.stack(changed).any(0)
 
     def answer(self, filters: Sequence[int]) -> Tensor:
-        """Logits (B, classes) with some filters swapped together."""
+        """Outputs (B, ...) with some filters swapped together."""
         swap, graph = self._swap, self._swap.graph
-        index = torch.as_tensor(filters, dtype=torch.int64, device=self.logits.device)
+        index = torch.as_tensor(filters, dtype=torch.int64, device=self.outputs.device)
 
         def put(site: Node, value: Any) -> Any:
             return value.index_copy(1, index, self._sites[site][:, index]) if site in swap.sites else value
@@ -232,11 +227,11 @@ class GraphBatch:
         given = {node: self._held[node] for node in (*swap.outside, graph.images)}
         given |= {site: put(site, self._held[site]) for site in swap.sites if site not in swap.late}
         nodes, fused = swap.behind
-        found = graph.run(nodes, given, [graph.logits], replace=put, fused=fused)
-        return cast(Tensor, found[graph.logits]).float()
+        found = graph.run(nodes, given, [graph.answer], replace=put, fused=fused)
+        return cast(Tensor, found[graph.answer]).float()
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
-        """Logits (P, classes) of P pairs of a filter and an image of the batch; equal filters stand together."""
+        """Outputs (P, ...) of P pairs of a filter and an image of the batch; equal filters stand together."""
         swap, graph = self._swap, self._swap.graph
         pairs = torch.arange(len(filters), device=filters.device)
         given: dict[Node, Any] = {node: rows(self._held[node], images) for node in (*swap.outside, graph.images)}
@@ -254,8 +249,8 @@ class GraphBatch:
                 value[pairs, filters] = self._sites[node][images, filters]
             return value
 
-        found = graph.run(swap.rest, given, [graph.logits], replace=replace, fused=swap.fused)
-        return cast(Tensor, found[graph.logits]).float()
+        found = graph.run(swap.rest, given, [graph.answer], replace=replace, fused=swap.fused)
+        return cast(Tensor, found[graph.answer]).float()
 
     def _add_shares(self, node: Node, filters: Tensor, images: Tensor) -> Tensor:
         """The output of a convolution for the distorted images, and to it each pair's one-channel share."""

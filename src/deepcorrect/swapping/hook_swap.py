@@ -13,13 +13,16 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import argument
 from deepcorrect.models.layers import Layer
 from deepcorrect.swapping.graph_swap import rows
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 class HookSwap:
     """Swaps a layer's filters in a network that cannot be captured: the whole network runs, a hook puts channels in."""
 
-    def __init__(self, model: nn.Module, layer: Layer, image_shape: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module, layer: Layer, image_shape: Sequence[int], task: Task = CLASSIFICATION) -> None:
         self.model = model
+        self.task = task
         self.layer = layer
         self._image_shape = tuple(image_shape)
 
@@ -48,7 +51,7 @@ class HookBatch:
         self._run(clean, lambda call, output: self._wanted.append(output.clone()))
         self._calls = len(self._wanted)
         held: list[Tensor] = []
-        self.logits = self._run(distorted, lambda call, output: held.append(output.clone()))
+        self.outputs = self._run(distorted, lambda call, output: held.append(output.clone()))
         changed = [(wanted != output).flatten(2).any(2) for wanted, output in zip(self._wanted, held, strict=True)]
         self._changes = torch.stack(changed).any(0)
 
@@ -58,14 +61,14 @@ class HookBatch:
         return self._changes
 
     def answer(self, filters: Sequence[int]) -> Tensor:
-        """Logits (B, classes) with some filters swapped together."""
+        """Outputs (B, ...) with some filters swapped together."""
         index = torch.as_tensor(filters, dtype=torch.int64, device=self._distorted.device)
         return self._run(
             self._distorted, lambda call, output: output.index_copy(1, index, self._wanted[call][:, index])
         )  # fmt: skip
 
     def finish(self, filters: Tensor, images: Tensor) -> Tensor:
-        """Logits (P, classes) of P pairs of a filter and an image of the batch."""
+        """Outputs (P, ...) of P pairs of a filter and an image of the batch."""
         pairs = torch.arange(len(filters), device=filters.device)
 
         def put(call: int, output: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ class HookBatch:
         return self._run(rows(self._distorted, images), put)
 
     def _run(self, images: Tensor, hook: Callable[[int, Tensor], Tensor | None]) -> Tensor:
-        """Logits of a copy of the images, which a network may write into, with a hook on the layer."""
+        """Outputs of a copy of the images, which a network may write into, with a hook on the layer."""
         layer = self._swap.layer
         calls = 0
 
@@ -90,12 +93,12 @@ class HookBatch:
 
         handle = layer.module.register_forward_hook(checked)
         try:
-            logits: Tensor = self._swap.model(images.clone())
+            outputs = self._swap.task.outputs(self._swap.model(images.clone()))
         finally:
             handle.remove()
         if calls != self._calls and (self._calls is not None or not calls):
             raise self._refusal(f"it runs {calls} time(s), {self._calls or 0} for the clean images")
-        return logits.float()
+        return outputs.float()
 
     def _refusal(self, reason: str) -> DeepcorrectError:
         return DeepcorrectError(

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from deepcorrect.base.device import out_of_memory
 from deepcorrect.base.errors import DeepcorrectError, first_line
 from deepcorrect.models.inspection import looking
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 def agree(found: Tensor, wanted: Tensor, *, scale: float | None = None, share: float = 1e-3) -> bool:
@@ -45,26 +47,28 @@ def _spread(values: Tensor) -> float:
     return max(float((values - values[:1]).abs().max()), 0.01 * float(values.max() - values.min()))
 
 
-def require_own_answers(model: nn.Module, images: Tensor) -> tuple[int, dict[str, str]]:
+def require_own_answers(model: nn.Module, images: Tensor, task: Task = CLASSIFICATION) -> tuple[Tensor, dict[str, str]]:
     """Run a network on images in different company, each time with the same answers wanted.
 
     Args:
-        model: takes images (B, C, H, W), returns logits (B, classes). It is left as it was.
+        model: takes images (B, C, H, W). It is left as it was.
         images: one at least.
+        task: says what of the network's answer is its outputs.
 
     Returns:
-        How many logits an image has, and of each convolution module whose rows are not the images what is wrong, by name.
+        The outputs of three images, (3, ...), and of each convolution module whose rows are not the images what is wrong, by
+        name.
 
     Raises:
-        DeepcorrectError: the network does not take the images or does not return logits, answers otherwise each time, or
-            its answer to an image depends on others.
+        DeepcorrectError: the network does not take the images or does not return outputs of the task, answers otherwise each
+            time, or its answer to an image depends on others.
     """
     few = torch.cat([images[:4], images[:1].flip(3), images[:1].flip(2), images[:1].flip(2, 3)])[:4]
     first, other = [0, 1, 2], [2, 0, 3, 3]
     with looking(model), torch.no_grad():
         try:
-            (alone, outputs), (elsewhere, others) = (_summaries(model, few[place]) for place in (first, other))
-            whole = model(images.clone()) if len(images) > 3 else alone
+            (alone, outputs), (elsewhere, others) = (_summaries(model, few[order], task) for order in (first, other))
+            whole = task.outputs(model(images.clone())) if len(images) > 3 else alone
         except Exception as error:
             if out_of_memory(error) or isinstance(error, DeepcorrectError):
                 raise
@@ -73,11 +77,9 @@ def require_own_answers(model: nn.Module, images: Tensor) -> tuple[int, dict[str
                 f"the network does not take {images.dtype} images of {shape}: {first_line(error)}; wrap it in a module that "
                 "brings its images to what it takes"
             ) from None
-        if any(not isinstance(answer, Tensor) or answer.ndim != 2 for answer in (alone, elsewhere, whole)):
-            raise DeepcorrectError("the network must return one tensor of logits, (B, classes)")
         same = len(alone) == 3 and len(elsewhere) == 4 and len(whole) == max(3, len(images))
         if not (same and agree(elsewhere[[1, 0]], alone[[0, 2]], scale=_spread(alone)) and agree(whole[:3], alone)):
-            again = [model(few.clone()) for _ in range(2)]
+            again = [task.outputs(model(few.clone())) for _ in range(2)]
             if not agree(*again):
                 raise DeepcorrectError(
                     "the network answers the same images differently each time, in eval mode too, so no gain can be told; "
@@ -93,7 +95,7 @@ def require_own_answers(model: nn.Module, images: Tensor) -> tuple[int, dict[str
         reason = _compare(outputs.get(name, []), others.get(name, []))
         if reason:
             wrong[name] = reason
-    return alone.shape[1], wrong
+    return alone, wrong
 
 
 def _compare(alone: list[Tensor], elsewhere: list[Tensor]) -> str:
@@ -108,8 +110,8 @@ def _compare(alone: list[Tensor], elsewhere: list[Tensor]) -> str:
     return ""
 
 
-def _summaries(model: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
-    """The answer, and of each convolution module's outputs the mean absolute value a row and channel, (B, C)."""
+def _summaries(model: nn.Module, images: Tensor, task: Task) -> tuple[Tensor, dict[str, list[Tensor]]]:
+    """The outputs, and of each convolution module's outputs the mean absolute value a row and channel, (B, C)."""
     found: dict[str, list[Tensor]] = {}
 
     def note(name: str) -> Callable[..., None]:
@@ -123,4 +125,4 @@ def _summaries(model: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, list
         for name, module in model.named_modules():
             if isinstance(module, nn.Conv2d):
                 stack.callback(module.register_forward_hook(note(name)).remove)
-        return model(images.clone()), found
+        return task.outputs(model(images.clone())), found

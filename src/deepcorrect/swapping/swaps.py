@@ -7,7 +7,7 @@ none, ``HookSwap`` puts the channels in by a hook and the whole network runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -26,36 +26,31 @@ from deepcorrect.swapping.graph import Graph, capture
 from deepcorrect.swapping.graph_swap import GraphSwap
 from deepcorrect.swapping.hook_swap import HookSwap
 from deepcorrect.swapping.independence import agree, require_own_answers
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 IMAGES_A_BATCH = 50
 
 
-def make_swap(model: nn.Module, graph: Graph | None, layer: Layer, image_shape: Sequence[int]) -> Swap:
-    """On the graph where the layer is found in it, else by hooks."""
-    if graph is not None:
-        swap = GraphSwap(graph, layer)
-        if swap.usable:
-            return swap
-    return HookSwap(model, layer, image_shape)
-
-
-def swaps_of(model: nn.Module, images: Images, device: torch.device) -> Swaps:
+def swaps_of(model: nn.Module, images: Images, device: torch.device, task: Task = CLASSIFICATION) -> Swaps:
     """What swaps the filters of a network that is run on some images, in batches of ``IMAGES_A_BATCH``."""
-    return Swaps(model, laid_out(next(batches(images, IMAGES_A_BATCH, device)).images, model))
+    return Swaps(model, laid_out(next(batches(images, IMAGES_A_BATCH, device)).images, model), task)
 
 
 class Swaps:
     """What swaps the filters of a network's layers: made once for each, and compared with hooks on some images.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
+        model: takes images (B, C, H, W) in [0, 1]. It is run in eval mode and left as it was.
         images: some of those that it is run on, one or more, in their memory layout.
+        task: says what of the network's answer is its outputs.
         reasons: why a layer is swapped by hooks, by name.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, task: Task = CLASSIFICATION) -> None:
         self.model = model
         self.images = images
+        self.task = task
         self.reasons: dict[str, str] = {}
         self._uncaptured = ""
         self._made: dict[str, Swap] = {}
@@ -68,11 +63,11 @@ class Swaps:
             self._uncaptured = reason
 
         with _plain(self.images.device):
-            return capture(self.model, self.images.clone(), tell=keep)
+            return capture(self.model, self.images.clone(), task=self.task, tell=keep)
 
     @property
-    def outputs(self) -> int:
-        """How many logits the network gives an image."""
+    def outputs(self) -> Tensor:
+        """What the network gives for three of the images, (3, ...)."""
         return self._inspected[0]
 
     def of(self, layer: Layer) -> Swap:
@@ -92,12 +87,12 @@ class Swaps:
         return self._made[layer.name]
 
     @cached_property
-    def _inspected(self) -> tuple[int, dict[str, str]]:
+    def _inspected(self) -> tuple[Tensor, dict[str, str]]:
         with _plain(self.images.device):
-            return require_own_answers(self.model, self.images.clone())
+            return require_own_answers(self.model, self.images.clone(), self.task)
 
     def _make(self, layer: Layer) -> Swap:
-        hooks = HookSwap(self.model, layer, self.images.shape[1:])
+        hooks = HookSwap(self.model, layer, self.images.shape[1:], self.task)
         if self.graph is None:
             self.reasons[layer.name] = self._uncaptured
             return hooks
@@ -118,8 +113,8 @@ class Swaps:
             wanted = hooks.prepare(few[:2], few[2:])
             try:
                 found = swap.prepare(few[:2], few[2:])
-                pairs = found.finish(filters, images), wanted.finish(filters, images), wanted.logits[images]
-                whole = found.answer([0, last]), wanted.answer([0, last]), wanted.logits
+                pairs = found.finish(filters, images), wanted.finish(filters, images), wanted.outputs[images]
+                whole = found.answer([0, last]), wanted.answer([0, last]), wanted.outputs
             except Exception as error:
                 if out_of_memory(error) or isinstance(error, DeepcorrectError):
                     raise

@@ -10,12 +10,11 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepcorrect.base.device import autocast, device_of, laid_out
@@ -28,7 +27,8 @@ from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.sweep import evaluate
-from deepcorrect.models.admission import logits_of
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 from deepcorrect.training.batches import TrainingBatch, TrainingBatches
 from deepcorrect.training.optimizers import Optimizer
 from deepcorrect.training.recipes import Recipe
@@ -45,40 +45,48 @@ def train(
     levels: Sequence[float],
     seed: int = 0,
     device: torch.device | str | None = None,
-    corrected_layers: int = 0,
+    first_epoch_rate: float | None = None,
     penalized: Sequence[Tensor] = (),
     teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     processes: Processes | None = None,
     reporter: Reporter | None = None,
+    task: Task = CLASSIFICATION,
 ) -> list[EpochMetrics]:
     """Train in place and leave the weights of the epoch that was best on the validation images.
 
     Args:
-        network: takes images (B, C, H, W) in [0, 1], returns logits, or in training mode several outputs of which one is called
-            ``logits`` and trained on.
+        network: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier, or in
+            training mode several outputs of which one is called ``logits`` and trained on.
         trained: the module whose parameters are trained, the network itself or a part of it.
-        data: its training images are trained on, its validation images choose the epoch.
+        data: its training images are trained on, its validation images choose the epoch. Training images need labels only if
+            the recipe gives the labels' loss a weight (``distill`` below 1).
         recipe: epochs, rates, batch size, augmentation, precision.
         distortion: what the recipe's share of each batch suffers; None trains on clean images.
-        levels: severities to draw from, and to validate at (with the clean level).
-        device: where the network is; found out if it is not given.
-        corrected_layers: how many layers have correction units (a recipe may start gently from five on).
+        levels: severities above 0 to draw from, and to validate at (with the clean level); none without a distortion.
+        seed: of the order of images, augmentation, levels and noise, and of what the network draws by itself.
+        device: where the network is; that of its first parameter if it is not given.
+        first_epoch_rate: a constant learning rate of the first epoch, as a warm-up; the recipe's own without it.
         penalized: weights under the recipe's l1 penalty.
-        teacher: needed by a recipe that distils.
+        teacher: needed by a recipe that distils or matches features.
         checkpoint: file that is written after every epoch and continued from when it is there.
         processes: those that share every batch; the first alone has the checkpoint.
         reporter: told of every batch and epoch.
+        task: what outputs and labels mean.
 
     Returns:
-        One record an epoch.
+        One record an epoch, those of a checkpoint included.
 
     Raises:
-        DeepcorrectError: the loss is not finite, or the network has no logits among its outputs.
+        DeepcorrectError: the loss is not finite, the network returns no outputs of the task, labels are missing, or the
+            checkpoint is unsound.
         ValueError: the recipe distils and there is no teacher.
     """
     if (recipe.distill or recipe.match) and teacher is None:
         raise ValueError("a recipe with distill or match needs a teacher")
+    if recipe.distill < 1:
+        task.check_labels(data.train.labels)
+    task.check_labels(data.validation.labels)
     device, processes, reporter = device_of(network, device), processes or Processes(), reporter or Silent()
     source = TrainingBatches(
         data.train, recipe, distortion=distortion, levels=levels, seed=seed, device=device, processes=processes
@@ -97,9 +105,11 @@ def train(
             for step, batch in enumerate(source.epoch(epoch)):
                 batch = batch._replace(images=laid_out(batch.images, network), clean=laid_out(batch.clean, network))
                 position = epoch * source.steps_per_epoch + step
-                rate = recipe.rate_at(position, source.steps_per_epoch, corrected_layers)
+                rate = recipe.rate_at(position, source.steps_per_epoch)
+                if epoch == 0 and first_epoch_rate is not None:
+                    rate = first_epoch_rate
                 with autocast(device, recipe.precision):
-                    loss = _loss(network, batch, recipe, teacher)
+                    loss = _loss(task, network, batch, recipe, teacher)
                 _require_finite(loss, position, rate)
                 if recipe.l1 and penalized:
                     loss = loss + recipe.l1 * torch.stack([weight.abs().sum() for weight in penalized]).sum()
@@ -117,10 +127,13 @@ def train(
             validation = validation.balanced(recipe.validate_images, seed)
         measured = evaluate(
             network, validation, distortion or _IDENTITY, levels if distortion else (),
-            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes,
+            classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes, task=task,
         )  # fmt: skip
         loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
-        metrics = EpochMetrics(epoch + 1, position + 1, loss_an_image, rate, measured.top1, images / seconds, seconds)
+        metric = task.metrics[0]
+        metrics = EpochMetrics(
+            epoch + 1, position + 1, loss_an_image, rate, measured.metrics[metric], images / seconds, seconds, metric
+        )  # fmt: skip
         state.add(metrics, trained)
         if checkpoint is not None:
             state.save(checkpoint, trained, optimizer)
@@ -133,14 +146,17 @@ def train(
 _IDENTITY = Distortion("none", lambda images, severity: images, {})
 
 
-def _loss(network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Teacher | None) -> Tensor:
-    """Cross entropy with the labels, mixed with what the teacher says."""
+def _loss(task: Task, network: nn.Module, batch: TrainingBatch, recipe: Recipe, teacher: Teacher | None) -> Tensor:
+    """The task's loss, mixed with what the teacher says; labels that have no weight are not read."""
     if teacher is None:
-        logits = logits_of(network(batch.images)).float()
-        return F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+        outputs = task.outputs(network(batch.images)).float()
+        return task.loss(outputs, batch.labels, label_smoothing=recipe.label_smoothing)
     lesson = teacher.teach(batch.images, batch.clean)
-    labelled = F.cross_entropy(lesson.logits, batch.labels, label_smoothing=recipe.label_smoothing)
-    return (1 - recipe.distill) * labelled + recipe.distill * lesson.answers + recipe.match * lesson.features
+    taught = recipe.distill * lesson.divergence, recipe.match * lesson.features
+    if recipe.distill == 1:
+        return taught[0] + taught[1]
+    labelled = task.loss(lesson.outputs, batch.labels, label_smoothing=recipe.label_smoothing)
+    return (1 - recipe.distill) * labelled + taught[0] + taught[1]
 
 
 def _require_finite(loss: Tensor, step: int, rate: float) -> None:
@@ -171,8 +187,7 @@ class _State:
             return cls([], {})
         trained.load_state_dict(saved["trained"])
         optimizer.load_state_dict(saved["optimizer"])
-        history = [EpochMetrics(**{**entry, "validation_top1": tuple(entry["validation_top1"])}) for entry in saved["history"]]
-        return cls(history, saved["best"])
+        return cls([EpochMetrics.from_json(entry) for entry in saved["history"]], saved["best"])
 
     def add(self, metrics: EpochMetrics, trained: nn.Module) -> None:
         if not self.history or metrics.validation_mean >= max(past.validation_mean for past in self.history):
@@ -183,7 +198,7 @@ class _State:
         state = {
             "trained": trained.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "history": [asdict(metrics) for metrics in self.history],
+            "history": [metrics.as_json() for metrics in self.history],
             "best": self.best,
         }
         with written_aside(path) as partial, partial.open("wb") as file:  # of a file, torch tells why it cannot be written

@@ -1,5 +1,5 @@
-"""Training recipes as data, for each of three tasks: as published for CIFAR-100 (``paper``) and ImageNet (``imagenet``), short
-(``fast``) and in between (``long``).
+"""Training recipes as data, for each of three training regimes: as published for CIFAR-100 (``paper``) and ImageNet
+(``imagenet``), short (``fast``) and in between (``long``).
 
 A TOML file with some of these fields is a recipe too: ``--recipe my.toml``. ``base = "fast"`` in it names the recipe that
 gives the other fields.
@@ -18,7 +18,10 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_toml
 from deepcorrect.base.words import argument
 
-Task = Literal["baseline", "finetune", "correct"]
+Regime = Literal["baseline", "finetune", "correct"]
+"""What is trained: a whole network on clean images, copies of some layers, or correction units."""
+LAYERS_WITHOUT_WARM_UP = 4
+"""Up to so many corrected layers the published recipe has no warm-up (section 5.1)."""
 
 
 class Recipe(BaseModel):
@@ -37,7 +40,7 @@ class Recipe(BaseModel):
     rate: float = Field(gt=0, description="initial learning rate, or the peak of one cycle")
     milestones: tuple[int, ...] = Field((), strict=False)
     warmup: float = Field(0.2, ge=0, lt=1)
-    first_epoch_rate: float | None = Field(None, gt=0, description="for more than four corrected layers")
+    first_epoch_rate: float | None = Field(None, gt=0, description="warm-up where more than four layers are corrected")
     optimizer: Literal["sgd", "muon"] = "sgd"
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
@@ -57,11 +60,13 @@ class Recipe(BaseModel):
         """How many images an epoch sees, about, of a training set of so many."""
         return self.passes * available if self.steps is None else self.steps * min(self.batch_size, available)
 
-    def rate_at(self, step: int, steps_per_epoch: int, corrected_layers: int = 0) -> float:
-        """The learning rate of a step, counted from 0 over the whole training."""
+    def warm_up(self, corrected_layers: int) -> float | None:
+        """The constant rate of the first epoch, ``first_epoch_rate`` where more than four layers are corrected, else None."""
+        return self.first_epoch_rate if corrected_layers > LAYERS_WITHOUT_WARM_UP else None
+
+    def rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step, counted from 0 over the whole training, where there is no warm-up."""
         epoch = step // steps_per_epoch
-        if self.first_epoch_rate is not None and epoch == 0 and corrected_layers > 4:
-            return self.first_epoch_rate
         if self.milestones:
             return self.rate * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
         total = self.epochs * steps_per_epoch
@@ -97,7 +102,7 @@ _SHORT: dict[str, object] = {
     "match": 6.0,
 }
 _LONG: dict[str, object] = {**_SHORT, "epochs": 8, "distorted": 0.75}
-_RECIPES: dict[Task, dict[str, dict[str, object]]] = {
+_RECIPES: dict[Regime, dict[str, dict[str, object]]] = {
     "baseline": {
         "paper": {"epochs": 350, "rate": 0.1, "milestones": (200, 250, 300), "weight_decay": 1e-3, "shift": 0.15},
         "fast": {"epochs": 22, "rate": 0.2, "weight_decay": 5e-4, "label_smoothing": 0.1, "shift": 0.125, "precision": "bf16"},
@@ -117,8 +122,13 @@ _RECIPES: dict[Task, dict[str, dict[str, object]]] = {
 }
 
 
-def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
-    """A recipe by name or from a TOML file; ``changes`` that are not None replace single fields.
+def get_recipe(spec: str, regime: Regime, **changes: object) -> Recipe:
+    """A recipe by name or from a TOML file.
+
+    Args:
+        spec: ``paper``, ``imagenet``, ``fast`` or ``long``, or the path of a .toml file.
+        regime: what is to be trained; a baseline has ``paper`` and ``fast`` alone.
+        changes: fields of ``Recipe`` by name; those that are not None replace the recipe's own.
 
     Raises:
         DeepcorrectError: unknown name, unreadable file, an unknown field, or one of the wrong type or out of range.
@@ -129,16 +139,16 @@ def get_recipe(spec: str, task: Task, **changes: object) -> Recipe:
         content = read_toml(Path(spec))
         base = content.pop("base", "fast")
         given = content | given
-    if not isinstance(base, str) or base not in _RECIPES[task]:
+    if not isinstance(base, str) or base not in _RECIPES[regime]:
         raise DeepcorrectError(
-            f"{argument('recipe', spec)}: {base!r} is unknown; use {', '.join(_RECIPES[task])} or a .toml file"
+            f"{argument('recipe', spec)}: {base!r} is unknown; use {', '.join(_RECIPES[regime])} or a .toml file"
         )
     unknown = sorted(given.keys() - Recipe.model_fields.keys())
     if unknown:
         known = ", ".join(("base", *Recipe.model_fields))
         raise DeepcorrectError(f"{argument('recipe', spec)}: unknown field {unknown[0]!r}; a recipe has {known}")
     try:
-        return Recipe.model_validate(_RECIPES[task][base] | given)
+        return Recipe.model_validate(_RECIPES[regime][base] | given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

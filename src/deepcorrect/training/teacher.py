@@ -12,32 +12,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepcorrect.adapters.correction import Correction
 from deepcorrect.models.inspection import tensors
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One batch: the corrected network's logits (B, classes), and how far it is from the network that sees clean images.
+    """One batch: what the corrected network answers, and how far it is from the network that sees clean images.
 
     Attributes:
-        answers: Kullback-Leibler divergence of the class probabilities, in nats an image.
-        features: mean squared difference at the last layer's input, as a share of the variance there.
+        outputs: of the corrected network, (B, ...) float32; (B, classes) of a classifier.
+        divergence: of these from what the network says to clean images, by the task, () with a gradient; of a classifier
+            Kullback-Leibler's, nats an image, 0 or more.
+        features: mean squared difference at the last layer's input, as a share of the variance that the clean images have
+            there, () with a gradient, 0 or more.
     """
 
-    logits: Tensor
-    answers: Tensor
+    outputs: Tensor
+    divergence: Tensor
     features: Tensor
 
 
 class Teacher:
     """A network whose correction is trained, seen with and without it. Use inside ``attending``."""
 
-    def __init__(self, network: nn.Module, correction: Correction, last_layer: str) -> None:
+    def __init__(self, network: nn.Module, correction: Correction, last_layer: str, *, task: Task = CLASSIFICATION) -> None:
         """``last_layer`` names the layer whose input is compared."""
+        self._task = task
         self._network = network
         self._correction = correction
         self._last = network.get_submodule(last_layer)
@@ -57,11 +62,21 @@ class Teacher:
             handle.remove()
 
     def teach(self, images: Tensor, clean: Tensor) -> Lesson:
-        """Show the corrected network ``images``, and the network as it was the same ones ``clean``."""
+        """Show the corrected network distorted images, and the network as it was the same ones clean.
+
+        Only the former pass has gradients. The correction is switched on again afterwards.
+
+        Args:
+            images: (B, C, H, W) in [0, 1], distorted or not, on the network's device.
+            clean: the same images in the same order without distortion, (B, C, H, W).
+
+        Raises:
+            DeepcorrectError: the network returns no outputs of the task.
+            AttributeError: outside ``attending``, where the features are not watched.
+        """
         with torch.no_grad(), self._correction.disabled():
-            wanted = self._network(clean).float().log_softmax(1)
+            wanted = self._task.outputs(self._network(clean)).float()
             target = self._features.float()
-        logits = self._network(images).float()
-        divergence = F.kl_div(logits.log_softmax(1), wanted, log_target=True, reduction="batchmean")
+        outputs = self._task.outputs(self._network(images)).float()
         distance = (self._features.float() - target).square().mean() / target.var().clamp_min(1e-12)
-        return Lesson(logits, divergence, distance)
+        return Lesson(outputs, self._task.divergence(outputs, wanted), distance)
