@@ -25,6 +25,6 @@ docs: install
 test: lint docs
 	OMP_NUM_THREADS=1 DEEPCORRECT_DATA=$(DATA) $(BIN)/python -m pytest --numprocesses auto
 
-# What takes minutes: the shipped weights on all 10,000 test images, the jobs of the ImageNet study, the benchmarks.
+# What takes minutes: the shipped weights on all 10,000 test images, the wheel, the jobs of the ImageNet study, the benchmarks.
 verify: install
 	DEEPCORRECT_DATA=$(DATA) $(BIN)/python -m pytest -m verify

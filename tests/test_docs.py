@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,12 @@ def test_the_reference_of_the_command_line_has_every_command_and_option() -> Non
         for option in command.params:
             (place,) = [text for text in (own, *shared) if option.help in text]
             assert option.opts[0] in place or option.name.upper() in place
+
+
+def test_the_changelog_tells_where_modules_are() -> None:
+    rows = re.findall(r"^\| (`.+) \| (.+) \|$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert len(rows) > 60
+    for old, new in rows:
+        modules = [name for name in re.findall(r"`([a-z_.0-9]+)`", new) if "." in name]
+        assert modules or new.startswith("the same"), old
+        assert all(find_spec(f"deepcorrect.{module}") for module in modules), new

@@ -97,7 +97,8 @@ def test_the_quick_start_of_the_readme_runs(installed: Environment, tmp_path: Pa
 
 
 def test_the_shipped_networks_load(installed: Environment, tmp_path: Path) -> None:
-    code = "import deepcorrect as dc, torch; model = dc.load_model('allcnn-cifar100'); images = torch.rand(2, 3, 32, 32); "
-    code += "dc.load_correction('deepcorr-6-blur', model, images); print(tuple(model(images).shape))"
+    code = "import deepcorrect as dc, torch; from deepcorrect.models.shipped import shipped_correction; "
+    code += "model = dc.load_model('allcnn-cifar100'); images = torch.rand(2, 3, 32, 32); "
+    code += "dc.load_correction(shipped_correction('deepcorr-6-blur'), model, images); print(tuple(model(images).shape))"
     assert installed.must(tmp_path, "python", "-c", code) == "(2, 100)\n"
     assert installed.must(tmp_path, "deepcorrect", "--version").strip().endswith("0.1.0")
