@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from rich.cells import cell_len
 
+from deepcorrect.base.tables import Table, print_table
 from deepcorrect.cli.console import Bars, show_comparisons, show_ideal, show_ranking, show_records, show_transfer
-from deepcorrect.cli.tables import show_table
 from deepcorrect.evaluation.svm import Split
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs.comparison import Classes, Comparison, Mean, Pair
@@ -128,7 +128,7 @@ def test_without_a_terminal_a_row_is_a_row(table: str, capsys: pytest.CaptureFix
 
 def test_a_table_that_is_too_wide_for_a_file_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     row = ["network", *(f"{place / 100:.4f}" for place in range(30))]
-    show_table("title", ["Network", *map(str, range(30))], [row])
+    print_table(Table("title", ["Network", *map(str, range(30))], [row]))
     assert " │ ".join(row) in capsys.readouterr().out
 
 

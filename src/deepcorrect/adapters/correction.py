@@ -26,23 +26,25 @@ from deepcorrect.adapters.file import (
 )
 from deepcorrect.adapters.grafting import Graft
 from deepcorrect.adapters.plan import Plan
-from deepcorrect.adapters.units import unit_shape
+from deepcorrect.adapters.units import CorrectionUnit, unit_shape
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
-from deepcorrect.base.words import argument
+from deepcorrect.base.showing import Shown, View
+from deepcorrect.base.tables import Table
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import answers, same
 from deepcorrect.models.layers import Layer, convolutions, named
 from deepcorrect.models.stand_in import StandIn, own_modules, switched_off
 
 
-class Correction(nn.Module):
+class Correction(Shown, nn.Module):
     """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``.
 
     Attributes:
         plan: what it changes.
         fingerprint: of the network that it is for.
         trained_on: data that it was trained on, so that it is not measured on them; saved with it.
+        multiply_accumulates: that its units add for one image of the size of the example that it was attached with.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int, identity: bool) -> None:
@@ -50,6 +52,7 @@ class Correction(nn.Module):
         self.plan = plan
         self.fingerprint = fingerprint(model)
         self.trained_on: TrainedOn | None = None
+        self.multiply_accumulates: int | None = None
         self.adapters = nn.ModuleDict()
         self.copies = nn.ModuleDict()
         self._uses: dict[StandIn, int] = {}
@@ -100,6 +103,29 @@ class Correction(nn.Module):
         """The weights under the regulariser of Equation 5: the units' convolutions."""
         return [weight for adapter in self.adapters.values() if isinstance(adapter, Adapter) for weight in adapter.unit.weights]
 
+    def views(self) -> list[View]:
+        """What it changes, layer by layer, what that costs, and what it is for."""
+        totals = [module.base.out_channels for module in self._uses if isinstance(module, CorrectedConv2d)]
+        rows = [
+            (layer, f"{len(filters):,} of {total:,}", f"{self.plan.unit} unit", f"{_count(adapter):,}")
+            for (layer, filters), total, adapter in zip(self.plan.filters.items(), totals, self.adapters.values(), strict=True)
+        ]
+        rows += [(_unescape(key), "all", "retrained copy", f"{_count(copy):,}") for key, copy in self.copies.items()]
+        added = self.multiply_accumulates
+        facts = [f"{_count(self):,} trained parameters"]
+        facts += [] if added is None else [f"{added / 1e6:,.1f} million multiply-accumulates added for each image"]
+        facts += [f"for the network with fingerprint {self.fingerprint[:12]}"]
+        facts += [f"trained on {self.trained_on.data}" if self.trained_on else "no record of the data it was trained on"]
+        headings = ("Layer", "Filters", "Corrected by", "Parameters")
+        table = Table(f"Correction for {self.plan.distortion}", headings, rows, names=(0, 2))
+        return [View(table, note="; ".join(facts))]
+
+    def __repr__(self) -> str:
+        corrected = sum(map(len, self.plan.filters.values()))
+        parts = [f"{corrected:,} filters of {', '.join(self.plan.filters)}"] if corrected else []
+        parts += [f"{', '.join(self.plan.retrained)} retrained"] if self.plan.retrained else []
+        return f"Correction({self.plan.distortion}: {'; '.join((*parts, f'{_count(self):,} parameters'))})"
+
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """The network answers as it did before, bit for bit, inside the context."""
@@ -114,6 +140,12 @@ class Correction(nn.Module):
         """Refuse a network that goes past the modules put into it, or answers otherwise because of them."""
         network, calls = self._graft.network, Counter[nn.Module]()
         handles = [module.register_forward_hook(lambda module, *_: calls.update([module])) for module in self._uses]
+        added: list[int] = []
+
+        def count(unit: CorrectionUnit, _: object, outputs: Tensor) -> None:
+            added.append(unit.multiply_accumulates(*outputs.shape[-2:]))
+
+        handles += [module.register_forward_hook(count) for module in self.modules() if isinstance(module, CorrectionUnit)]
         try:
             with self.disabled():
                 after = answers(network, example)
@@ -124,6 +156,7 @@ class Correction(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
+        self.multiply_accumulates = sum(added)
         names = own_modules(network)
         missed = ", ".join(names[module.base] for module, uses in self._uses.items() if reached.get(module, 0) != uses)
         if missed:
@@ -152,3 +185,11 @@ class Correction(nn.Module):
 def _escape(name: str) -> str:
     key = name.replace(".", "/")
     return f"{key}/" if hasattr(nn.ModuleDict, key) else key  # a layer may be called "values"
+
+
+def _unescape(key: str) -> str:
+    return key.rstrip("/").replace("/", ".")
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -94,6 +94,11 @@ class CorrectionUnit(nn.Module):
         if identity:
             nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
+    def multiply_accumulates(self, height: int, width: int) -> int:
+        """Of one image whose filters' outputs have this size: every convolution keeps it, and a bias counts once a position."""
+        convolutions = [module for module in self.body if isinstance(module, nn.Conv2d)]
+        return height * width * sum(weight.numel() for module in convolutions for weight in module.parameters())
+
     @property
     def weights(self) -> list[Tensor]:
         """The convolutions' weights, which the regulariser of Equation 5 acts on."""

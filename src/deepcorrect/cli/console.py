@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import fmean
@@ -21,11 +20,12 @@ from rich.progress import (
 
 from deepcorrect.base.names import encodable, readable
 from deepcorrect.base.progress import EpochMetrics
-from deepcorrect.cli.tables import Cell, show_note, show_table
-from deepcorrect.ranking.result import Ranking
+from deepcorrect.base.tables import Table, print_note, print_table
+from deepcorrect.evaluation.accuracy import level_name
+from deepcorrect.ranking.result import RELIABILITY, Ranking
 from deepcorrect.runs.comparison import Comparison
 from deepcorrect.runs.ideal import IdealCurves
-from deepcorrect.runs.results import Record, by_ladder
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.transfer import TransferRecord
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -72,57 +72,32 @@ class Bars:
 
 def show_records(records: Sequence[Record]) -> None:
     """A table a distortion, like the paper's Tables 3 and 4."""
-    for shown in by_ladder(records):
-        show_table(
-            f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
-            ("Network", *map(_level, shown[0].levels), "Avg", "Trainable", "MACs (M)"),
-            [
-                (
-                    record.name,
-                    *(f"{value:.4f}" for value in (*record.top1, record.mean_top1)),
-                    f"{record.trainable_parameters:,}",
-                    f"{record.multiply_accumulates / 1e6:,.1f}",
-                )
-                for record in shown
-            ],
-        )
+    for view in Records(records).views():
+        print_table(view.table)
 
 
-def show_ranking(ranking: Ranking, counts: Mapping[str, int], shown: int = 6) -> None:
+def show_ranking(ranking: Ranking, counts: Mapping[str, int]) -> None:
     """The most susceptible filters of each layer, and how far the ranking is to be trusted.
 
     Args:
         counts: how many filters of each layer would be corrected.
     """
-    rows: list[Sequence[Cell]] = []
-    for layer, scores in ranking.scores.items():
-        errors = ranking.errors.get(layer, (math.nan,) * len(scores))
-        first = [f"{filter_} ({scores[filter_]:+.4f} ± {errors[filter_]:.4f})" for filter_ in ranking.local(layer)[:shown]]
-        agreed = ranking.reliability.get(layer, {}).get(ranking.score)
-        needed = ranking.images_to_separate(layer, counts[layer])
-        reliability = "" if agreed is None else f"{agreed:.2f}"
-        rows.append((layer, str(len(scores)), first, reliability, "" if math.isnan(needed) else f"{needed:,.0f}"))
-    show_table(
-        f"Correction priority under {ranking.distortion} ({ranking.method}, {ranking.images:,} images a level)",
-        (
-            "Layer", "Filters", f"First {shown}: filter (gain in {ranking.score} ± standard error)",
-            "Reliability", "Images for the cut",
-        ),
-        rows,
-    )  # fmt: skip
-    show_note(
-        "Reliability: rank correlation to be expected of a ranking on as many other images. Images for the cut: as many a "
+    print_table(ranking.table(counts))
+    print_note(
+        f"{RELIABILITY} Images for the cut: as many a "
         "level put two standard errors between the last filter to be corrected and the next."
     )
 
 
 def show_ideal(curves: IdealCurves) -> None:
     """Accuracy with shares of one layer ideally corrected, mean over the levels."""
-    show_table(
-        f"Top-1 accuracy under {curves.distortion} with one layer corrected ideally "
-        f"({curves.images:,} test images, mean over {len(curves.levels)} levels)",
-        ("Layer", *(f"{share:.0%}" for share in curves.shares)),
-        [(layer, *(f"{fmean(row):.4f}" for row in rows)) for layer, rows in curves.top1.items()],
+    print_table(
+        Table(
+            f"Top-1 accuracy under {curves.distortion} with one layer corrected ideally "
+            f"({curves.images:,} test images, mean over {len(curves.levels)} levels)",
+            ("Layer", *(f"{share:.0%}" for share in curves.shares)),
+            [(layer, *(f"{fmean(row):.4f}" for row in rows)) for layer, rows in curves.top1.items()],
+        )
     )
 
 
@@ -132,15 +107,17 @@ def show_comparisons(comparisons: Sequence[Comparison]) -> None:
         _show_differences(comparison)
         tested = [pair for pair in comparison.pairs if pair.mcnemar]
         if tested:
-            show_table(
-                f"p of McNemar's test at each level of {comparison.distortion}",
-                ("Network", "Against", *map(_level, comparison.levels)),
-                [(pair.network, pair.against, *map(_probability, pair.mcnemar or ())) for pair in comparison.pairs],
-                names=(0, 1),
+            print_table(
+                Table(
+                    f"p of McNemar's test at each level of {comparison.distortion}",
+                    ("Network", "Against", *map(level_name, comparison.levels)),
+                    [(pair.network, pair.against, *map(_probability, pair.mcnemar or ())) for pair in comparison.pairs],
+                    names=(0, 1),
+                )
             )
         for note in comparison.notes:
-            show_note(note)
-    show_note(
+            print_note(note)
+    print_note(
         "Intervals: 95 %, of 10,000 resamples of the test images. t-test: paired, over the levels, as in the paper.\n"
         "McNemar: exact, image by image, adjusted for the number of levels (Holm), not for that of pairs.\n"
         "Classes: by mean accuracy over the levels."
@@ -165,15 +142,11 @@ def _show_differences(comparison: Comparison) -> None:
             )
         if not pairs:
             rows.append((*about, "", "", "", ""))
-    show_table(
+    print_table(Table(
         f"Mean top-1 accuracy under {comparison.distortion}",
         ("Network", "Avg", "Against", "Difference", "p (t-test)", "Classes better, worse, equal"),
         rows, names=(0, 2), repeated=2,
-    )  # fmt: skip
-
-
-def _level(level: float) -> str:
-    return f"{level:g}" if level else "clean"
+    ))  # fmt: skip
 
 
 def _interval(interval: tuple[float, float] | None, digits: str) -> str:
@@ -188,17 +161,19 @@ def show_transfer(records: Sequence[TransferRecord]) -> None:
     """A table a distortion, like the paper's Tables 13 to 15."""
     for (distortion, levels), shown in groupby(records, lambda record: (record.distortion, record.levels)):
         rows = list(shown)
-        show_table(
-            f"Mean accuracy per category of SVMs {'on clean images' if len(levels) == 1 else f'under {distortion}'} "
-            f"({len(rows[0].splits)} splits, {rows[0].images[2]:,} test images)",
-            ("Network", *map(_level, levels), "Avg", "± over splits", "Features"),
-            [
-                (
-                    row.name,
-                    *(f"{value:.4f}" for value in (*row.accuracy, row.mean)),
-                    "" if row.spread is None else f"{row.spread:.4f}",
-                    f"{row.features:,}",
-                )
-                for row in rows
-            ],
+        print_table(
+            Table(
+                f"Mean accuracy per category of SVMs {'on clean images' if len(levels) == 1 else f'under {distortion}'} "
+                f"({len(rows[0].splits)} splits, {rows[0].images[2]:,} test images)",
+                ("Network", *map(level_name, levels), "Avg", "± over splits", "Features"),
+                [
+                    (
+                        row.name,
+                        *(f"{value:.4f}" for value in (*row.accuracy, row.mean)),
+                        "" if row.spread is None else f"{row.spread:.4f}",
+                        f"{row.features:,}",
+                    )
+                    for row in rows
+                ],
+            )
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.base.words import argument, phrase
+from deepcorrect.base.showing import Shown, View
+from deepcorrect.base.tables import Table
 from deepcorrect.datasets.division import Counts, divide
 from deepcorrect.datasets.images import UNLABELLED, Images
 
@@ -18,8 +19,8 @@ SMALL = 64
 """Images up to this many pixels wide take the CIFAR ladder, larger ones ImageNet's."""
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Shown):
     """Training, validation and test images of one task.
 
     Attributes:
@@ -37,6 +38,22 @@ class Dataset:
     validation: Images
     test: Images
     numbered: bool = field(default=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{len(images):,} {part}" for part, images in self._parts().items())
+        return f"Dataset({self.name!r}: {len(self.classes):,} classes, {_size(self.test)}; {parts})"
+
+    def views(self) -> list[View]:
+        """What is in each part."""
+        rows = [
+            (part, f"{len(images):,}", f"{len(set(images.labels.tolist())):,} of {len(self.classes):,}", _size(images))
+            for part, images in self._parts().items()
+        ]
+        title = f"Data {self.name}: {len(self.classes):,} classes, severity levels for {self.ladder}"
+        return [View(Table(title, ("Part", "Images", "Classes", "Channels x height x width"), rows))]
+
+    def _parts(self) -> dict[str, Images]:
+        return {"training": self.train, "validation": self.validation, "test": self.test}
 
     @classmethod
     def of_parts(
@@ -152,9 +169,8 @@ class Dataset:
         return digest.hexdigest()
 
 
-def ladder_of(width: int) -> str:
-    """Which severity ladder suits images so many pixels wide."""
-    return "cifar" if width <= SMALL else "imagenet"
+def _size(images: Images) -> str:
+    return " x ".join(map(str, images.shape[1:]))
 
 
 def _whole(source: Images) -> tuple[Images, Images, Images]:

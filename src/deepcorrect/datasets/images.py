@@ -85,6 +85,10 @@ class Images(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        count, channels, height, width = self.shape
+        return f"{type(self).__name__}({count:,} images of {channels} x {height} x {width})"
+
     def balanced(self, count: int, seed: int) -> Self:
         """``count`` images drawn without replacement, as equally over the classes as their numbers allow.
 
@@ -112,7 +116,7 @@ class Images(ABC):
         return self.take(shuffled[rank_within_class(self.labels[shuffled]) < count].sort().values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageSet(Images):
     """Images in memory.
 

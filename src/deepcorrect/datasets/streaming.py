@@ -139,7 +139,7 @@ class Stream:
             yield from map(self.__getitems__, positions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StreamedSet(Images):
     """Images that are decoded when they are read."""
 

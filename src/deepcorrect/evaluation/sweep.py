@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from deepcorrect.base.device import Precision, autocast, device_of, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Processes
+from deepcorrect.base.showing import Shown, View
 from deepcorrect.datasets.batches import Batch, batches
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
+from deepcorrect.evaluation.accuracy import accuracy_line, accuracy_view
 from deepcorrect.evaluation.answers import Answers
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
@@ -24,9 +26,9 @@ PIXELS_A_BATCH = 2_500_000
 """Bound the memory of a pass: 500 images of 32 x 32, 38 of 256 x 256."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A network measured over the levels of one distortion, the clean level first.
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
+    """Accuracies over the levels of one distortion, the clean level first.
 
     Attributes:
         distortion: its name.
@@ -68,6 +70,16 @@ class Evaluation:
     def mean_top5(self) -> float:
         """Mean top-5 over all levels."""
         return self.mean("top5")
+
+    def views(self) -> list[View]:
+        """Top-1 and top-5 accuracy at each level."""
+        rows = {"top-1": (self.top1, self.mean_top1), "top-5": (self.top5, self.mean_top5)}
+        title = f"Accuracy under {self.distortion} ({self.images:,} images)"
+        return [accuracy_view(title, self.distortion, self.levels, rows, heading="Metric")]
+
+    def __repr__(self) -> str:
+        line = accuracy_line(self.levels, self.top1)
+        return f"Evaluation({self.distortion}, {self.images:,} images: top-1 {line}; mean {self.mean_top1:.4f})"
 
 
 def fitting_batch(images: Images) -> int:

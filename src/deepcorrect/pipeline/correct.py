@@ -37,7 +37,7 @@ from deepcorrect.pipeline.rank import RankingOptions, rank, ranking_traits
 from deepcorrect.pipeline.traits import answers_stages, traits_of
 from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.runs import architecture
-from deepcorrect.runs.results import Record
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.samples import Samples
 from deepcorrect.runs.stages import Traits, digest
 from deepcorrect.training.recipes import Recipe
@@ -143,7 +143,7 @@ def correct(
         filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
     plan = _plan(options, distortion.name, filters)
     correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half, of)
-    return correction, [baseline, record]
+    return correction, Records([baseline, record])
 
 
 def finetune(
@@ -168,7 +168,7 @@ def finetune(
         job.run.claim({BASELINE: measured} | _trained_stages(job, name, distortion, levels, measured, of))
     baseline = measure_baseline(job, distortion, levels)
     correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
-    return correction, [baseline, record]
+    return correction, Records([baseline, record])
 
 
 def train_and_measure(

@@ -21,7 +21,7 @@ from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
 
 
-@dataclass(init=False, eq=False)
+@dataclass(init=False, eq=False, repr=False)
 class Job:
     """A network and what it is measured on.
 
@@ -88,6 +88,11 @@ class Job:
             for module, training in modes.items():
                 module.training = training
             raise
+
+    def __repr__(self) -> str:
+        options = f"device={str(self.device)!r}, precision={self.precision!r}, seed={self.seed}"
+        kept = f", run={str(self.run.path)!r}" if self.run is not None else ""
+        return f"Job({type(self.model).__name__}, {self.data!r}, {options}{kept})"
 
     def _prepare(self) -> None:
         """Move the network and see what it answers; no random number that it draws is missing to others."""

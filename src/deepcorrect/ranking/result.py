@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +13,21 @@ import torch
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.seeding import Use, generator
-from deepcorrect.tasks.classification import CLASSIFICATION
+from deepcorrect.base.showing import Plot, Shown, View
+from deepcorrect.base.tables import Cell, Table
+from deepcorrect.base.words import argument
 
 Score = str
 """One of a task's scores."""
 SCORES = CLASSIFICATION.scores
 Method = Literal["exact", "attribution", "joint"]
+RELIABILITY = "Reliability: rank correlation to be expected of a ranking on as many other images."
+_LINES, _POINTS = 7, 100
+"""Of a plot: layers, and steps along each layer's filters."""
 
 
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, repr=False)
+class Ranking(Shown):
     """Correction priorities and what they were measured on.
 
     Attributes:
@@ -130,6 +135,55 @@ class Ranking:
         gap = self.scores[layer][last] - self.scores[layer][next_]
         error = math.hypot(self.errors[layer][last], self.errors[layer][next_])
         return self.images * (2 * error / gap) ** 2 if gap > 1e-9 else math.inf  # less is rounding of equal means
+
+    def table(self, counts: Mapping[str, int] | None = None, shown: int = 6) -> Table:
+        """The most susceptible filters of each layer, and how far the ranking is to be trusted.
+
+        Args:
+            counts: how many filters of each layer would be corrected: a column says how many images separate these from the
+                rest.
+            shown: how many filters of each layer.
+        """
+        rows: list[Sequence[Cell]] = []
+        for layer, scores in self.scores.items():
+            errors = self.errors.get(layer, (math.nan,) * len(scores))
+            first = [f"{filter_} ({scores[filter_]:+.4f} ± {errors[filter_]:.4f})" for filter_ in self.local(layer)[:shown]]
+            agreed = self.reliability.get(layer, {}).get(self.score)
+            row = (layer, str(len(scores)), first, "" if agreed is None else f"{agreed:.2f}")
+            needed = self.images_to_separate(layer, counts[layer]) if counts is not None else math.nan
+            rows.append((*row, "" if math.isnan(needed) else f"{needed:,.0f}") if counts is not None else row)
+        first_filters = f"First {shown}: filter (gain in {self.score} ± standard error)"
+        headings = ("Layer", "Filters", first_filters, "Reliability", *(("Images for the cut",) if counts is not None else ()))
+        return Table(
+            f"Correction priority under {self.distortion} ({self.method}, {self.images:,} images a level)", headings, rows
+        )
+
+    def views(self) -> list[View]:
+        """The most susceptible filters of each layer, and the priorities of all."""
+        curves = {}
+        highest = sorted(self.scores, key=lambda layer: -max(self.scores[layer]))[:_LINES]
+        for layer in (layer for layer in self.scores if layer in highest):
+            order = self.local(layer)
+            picked = sorted({round(step * (len(order) - 1) / _POINTS) for step in range(_POINTS + 1)})
+            curves[layer] = (
+                [(index + 1) / len(order) for index in picked],
+                [self.scores[layer][order[index]] for index in picked],
+            )
+        best = "; ".join(f"{layer}: {max(self.scores[layer]):+.4f}" for layer in curves)
+        few = f" of the {_LINES} layers with the highest" if len(self.scores) > _LINES else ""
+        plot = Plot(
+            curves, "share of the layer's filters, most susceptible first", f"gain in {self.score}",
+            f"Correction priorities{few}, from the most susceptible filter of each layer to the least. Highest: {best}",
+            markers=False,
+        )  # fmt: skip
+        return [View(self.table(), plot if curves else None, RELIABILITY if self.reliability else "")]
+
+    def __repr__(self) -> str:
+        filters, levels = sum(map(len, self.scores.values())), ", ".join(f"{level:g}" for level in self.levels)
+        return (
+            f"Ranking({self.distortion} at {levels}: {filters:,} filters in {len(self.scores)} layers by gain in {self.score}, "
+            f"{self.method}, {self.images:,} images a level)"
+        )
 
     def as_json(self) -> dict[str, object]:
         """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""

@@ -45,12 +45,14 @@ from deepcorrect.base.device import describe_machine
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.names import encodable, encodable_json, readable
+from deepcorrect.base.showing import Shown, View
+from deepcorrect.evaluation.accuracy import accuracy_line, accuracy_view
 from deepcorrect.runs.stages import Traits, claim, noted, short
 
 _PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
 
 
-class Record(BaseModel):
+class Record(Shown, BaseModel):
     """One network measured under one distortion; accuracies by level, the clean one first."""
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +70,34 @@ class Record(BaseModel):
     images: int
     seed: int
     precision: str
+
+    def views(self) -> list[View]:
+        """As a list of this record alone."""
+        return Records([self]).views()
+
+    def __repr__(self) -> str:
+        line = accuracy_line(self.levels, self.top1)
+        return f"Record({self.name!r} under {self.distortion}, {self.images:,} images: top-1 {line}; mean {self.mean_top1:.4f})"
+
+
+class Records(Shown, list[Record]):
+    """A list of records that prints as a table for each distortion, like the paper's Tables 3 and 4."""
+
+    def views(self) -> list[View]:
+        """A table and a plot for each distortion and its levels."""
+        return [
+            accuracy_view(
+                f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
+                shown[0].distortion,
+                shown[0].levels,
+                {record.name: (record.top1, record.mean_top1) for record in shown},
+                {
+                    "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
+                    "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
+                },
+            )
+            for shown in by_ladder(self)
+        ]
 
 
 class Results(BaseModel):

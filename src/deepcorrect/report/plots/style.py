@@ -10,9 +10,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from deepcorrect.base.names import readable
+from deepcorrect.base.showing import COLOURS as COLOURS
+from deepcorrect.base.showing import MARKERS as MARKERS
 
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP*"
 RIGHT, WRONG = "#00795A", "#C04E00"
 """Okabe and Ito's green and vermilion, darkened until small print on white has a contrast of 4.5 or more."""
 
