@@ -30,7 +30,7 @@ class Environment:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         self.programs = folder / ("Scripts" if os.name == "nt" else "bin")
         self.variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        self.variables |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PYTHONNOUSERSITE": "1"}
+        self.variables |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PYTHONNOUSERSITE": "1", "OMP_NUM_THREADS": "1"}
 
     def run(self, folder: Path, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run one of its programs in a folder."""

@@ -76,7 +76,7 @@ def _headline(section: Section) -> str:
         return said
     best = max(others, key=lambda record: means[record.name])
     recovered = (means[best.name] - means[first.name]) / lost
-    return f"{said} {best.name} reaches {means[best.name]:.1%} there: it recovers {recovered:.0%} of the loss."
+    return f"{said} {best.name} reaches {means[best.name]:.1%} there and so recovers {recovered:.0%} of the loss."
 
 
 def _merge_samples(runs: Sequence[SavedRun]) -> list[dict[str, Any]]:
