@@ -218,7 +218,7 @@ def data_root() -> Path:
 @pytest.fixture
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than these small runs, and has tests of its own."""
-    monkeypatch.setattr("deepcorrect.cli.context.build_report", lambda folders, page: page.touch())
+    monkeypatch.setattr("deepcorrect.cli.keeping.build_report", lambda folders, page: page.touch())
 
 
 @pytest.fixture

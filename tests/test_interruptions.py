@@ -152,7 +152,7 @@ def test_the_command_line_knows_a_distortion_by_what_it_does(tmp_path: Path, cap
             f"def dim(images, severity):\n    return images * (1 - severity.view(-1, 1, 1, 1)) ** {1 + (place == 'two')}\n"
         )
     words = ("assess", "smallcnn", "--data", "digits", "--limit", "5", "--out", tmp_path / "run", "--json", "--distortion")
-    with patch("deepcorrect.cli.context.build_report"):
+    with patch("deepcorrect.cli.keeping.build_report"):
         first = run(capsys, *words, f"{tmp_path / 'one' / 'mine.py'}:dim")
         assert first[0] == 0
         assert run(capsys, *words, f"{tmp_path / 'one' / 'mine.py'}:dim")[:2] == first[:2]

@@ -20,7 +20,7 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.names import encodable, readable
 from deepcorrect.base.progress import Silent
-from deepcorrect.cli import context
+from deepcorrect.cli import keeping
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.pipeline.baselines import assess
@@ -180,9 +180,9 @@ def test_a_page_that_fails_loses_no_results(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("deepcorrect.cli.context.build_report", fail)
+    monkeypatch.setattr("deepcorrect.cli.keeping.build_report", fail)
     records = assess(finished, [(HOSTILE, (0.5,))])
-    context.conclude(finished, records, as_json=False)
+    keeping.conclude(finished, records, as_json=False)
     told = capsys.readouterr()
     (line,) = told.err.splitlines()
     assert line.startswith("no report.html: ")

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from deepcorrect.cli import app
-from deepcorrect.cli.options import Common, Images, Ranked, Training
+from deepcorrect.cli.groups import Common, Images, Ranked, Training
 
 PAGE = "reference/command-line.md"
 GROUPS = {

@@ -4,44 +4,43 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from deepcorrect.cli import options as o
-from deepcorrect.cli.application import app
+from deepcorrect.cli.application import METHOD, MORE, Command, app
+from deepcorrect.cli.groups import Common, Ranked, Training, spread
 
 
-@app.command()
-@o.spread
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
 def assess(
     model: o.Model,
-    common: o.Common,
-    distortion: Annotated[str, typer.Option("--distortion", help="One or more, separated by commas.")] = "blur,noise",
+    common: Common,
+    distortion: o.Distortions = "blur,noise",
     levels: o.Levels = None,
     out: o.Out = None,
 ) -> None:
-    """How bad is it: accuracy of a network at every level of each distortion.
+    """Measure how much a network suffers: its accuracy at every level of each distortion.
 
     Example: deepcorrect assess allcnn-cifar100 --data cifar100 --root data
     """
-    from deepcorrect.cli import context
+    from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.pipeline.baselines import assess as assess_job
 
-    with context.open_job(model, common) as job:
-        ladders = [context.ladder_of(job, name, levels) for name in distortion.split(",")]
+    with loading.open_job(model, common) as job:
+        ladders = [parsing.ladder_of(job, name, levels) for name in distortion.split(",")]
         settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
-        records = context.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
-        context.conclude(job, records, as_json=common.as_json)
+        records = keeping.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
+        keeping.conclude(job, records, as_json=common.as_json)
 
 
-@app.command()
-@o.spread
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
 def rank(
     model: o.Model,
-    common: o.Common,
-    ranked: o.Ranked,
+    common: Common,
+    ranked: Ranked,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "all",
@@ -49,31 +48,31 @@ def rank(
     ideal: o.Ideal = None,
     out: o.Out = None,
 ) -> None:
-    """Which filters: the correction priority of every filter (Algorithm 1). Under accelerate launch, processes share the work.
+    """Rank filters by their correction priority: the accuracy that correcting each of them would gain (Algorithm 1).
+
+    Started by torchrun or accelerate launch, several processes share the work.
 
     Example: deepcorrect rank allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/rank
     """
-    from deepcorrect.cli import context
-    from deepcorrect.cli.console import show_ideal, show_ranking
+    from deepcorrect.cli import keeping, loading, parsing
+    from deepcorrect.cli.console import show_ideal, show_ranking, tell
     from deepcorrect.pipeline.ideal import measure_ideal
     from deepcorrect.pipeline.rank import rank as rank_job
     from deepcorrect.ranking.result import Ranking, count_of_share
     from deepcorrect.runs.ideal import read_ideal
 
-    options = context.ranking_options(ranked)
-    with context.open_job(model, common) as job:
-        kind, steps = context.ladder_of(job, distortion, levels)
-        chosen = context.pick_convolutions(job, layers)
-        shares = dict(zip((layer.name for layer in chosen), context.shares_of(share, chosen), strict=True))
+    options = parsing.ranking_options(ranked)
+    with loading.open_job(model, common) as job:
+        kind, steps = parsing.ladder_of(job, distortion, levels)
+        chosen = parsing.pick_convolutions(job, layers)
+        shares = dict(zip((layer.name for layer in chosen), parsing.shares_of(share, chosen), strict=True))
         settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
         del settings["memory"]  # decides no result
-        measured = context.ideal_shares(ideal, chosen) if ideal else ()
+        measured = parsing.ideal_shares(ideal, chosen) if ideal else ()
         settings |= {"ideal": measured} if ideal else {}
-        if context.open_run(job, out, "rank", settings, [(kind, steps)]) is None:
+        if keeping.open_run(job, out, "rank", settings, [(kind, steps)]) is None:
             if out is not None and job.data.undivided:
-                context.tell(
-                    f"{job.data.name}: ranked on all of it; for a correction to be tested on some of it, rank with --split"
-                )
+                tell(f"{job.data.name}: ranked on all of it; for a correction to be tested on some of it, rank with --split")
             ranking = rank_job(job, kind, steps, chosen, options, shares)
             curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
             if job.run is not None:
@@ -90,95 +89,98 @@ def rank(
             show_ideal(curves)
 
 
-@app.command()
-@o.spread
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
 def correct(
+    *,
     model: o.Model,
-    common: o.Common,
-    training: o.Training,
-    ranked: o.Ranked,
+    common: Common,
+    training: Training,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
     share: o.Share = "0.5",
     ranking: o.Scope = o.RankingScope.local,
+    ranked_by: o.RankedBy = None,
+    ranked: Ranked,
     unit: o.Unit = "cifar",
     no_bn: o.NoBatchNorm = False,
     retrain_last: o.RetrainLast = 0,
-    ranked_by: o.RankedBy = None,
     out: o.Out = None,
 ) -> None:
-    """Repair them: train correction units behind the most susceptible filters. Ranks, trains, evaluates and reports.
+    """Rank filters, train correction units behind the most susceptible ones, and measure what that gains.
+
+    With --ranked-by an existing ranking is used.
 
     Example: deepcorrect correct allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/fix
     """
-    from deepcorrect.cli import context
+    from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.models.fingerprint import fingerprint
     from deepcorrect.pipeline.correct import CorrectionOptions, check_options, check_ranking
     from deepcorrect.pipeline.correct import correct as correct_job
 
-    recipe = context.recipe_for("correct", training, common)
-    with context.open_job(model, common, trains=True) as job:
-        kind, steps = context.ladder_of(job, distortion, levels)
-        chosen = context.pick_convolutions(job, layers)
+    recipe = parsing.recipe_for("correct", training, common)
+    with loading.open_job(model, common, trains=True) as job:
+        kind, steps = parsing.ladder_of(job, distortion, levels)
+        chosen = parsing.pick_convolutions(job, layers)
         plan = CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
-            shares=context.shares_of(share, chosen),
+            shares=parsing.shares_of(share, chosen),
             ranking=ranking.value,
-            ranked=context.ranking_options(ranked),
+            ranked=parsing.ranking_options(ranked),
             unit=unit,
             batch_norm=not no_bn,
-            retrained=context.last_layers(job, retrain_last),
+            retrained=parsing.last_layers(job, retrain_last),
         )
         check_options(job, plan)
-        given = context.read_ranking(ranked_by)
+        given = parsing.read_ranking(ranked_by)
         if given is not None:
             check_ranking(given, kind, chosen, network=fingerprint(job.model))
         settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
         del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
-        records = context.open_run(job, out, "correct", settings, [(kind, steps)])
+        records = keeping.open_run(job, out, "correct", settings, [(kind, steps)])
         records = records or correct_job(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
-        context.conclude(job, records, as_json=common.as_json)
+        keeping.conclude(job, records, as_json=common.as_json)
 
 
-@app.command()
-@o.spread
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
 def finetune(
     model: o.Model,
-    common: o.Common,
-    training: o.Training,
+    common: Common,
+    training: Training,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
     out: o.Out = None,
 ) -> None:
-    """The alternative: train the first layers whole (Finetune-k).
+    """Train the first layers whole, to compare a correction with (Finetune-k).
 
-    Example: deepcorrect finetune allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/ft
+    Example: deepcorrect finetune allcnn-cifar100 --data cifar100 --root data --distortion blur --layers 3 --out runs/finetune
     """
-    from deepcorrect.cli import context
+    from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.models.layers import pick
     from deepcorrect.pipeline.correct import finetune as finetune_job
 
-    recipe = context.recipe_for("finetune", training, common)
-    with context.open_job(model, common, trains=True) as job:
-        kind, steps = context.ladder_of(job, distortion, levels)
+    recipe = parsing.recipe_for("finetune", training, common)
+    with loading.open_job(model, common, trains=True) as job:
+        kind, steps = parsing.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
         settings |= {"recipe": recipe.model_dump()}
-        records = context.open_run(job, out, "finetune", settings, [(kind, steps)])
+        records = keeping.open_run(job, out, "finetune", settings, [(kind, steps)])
         records = records or finetune_job(job, kind, steps, names, recipe, half=training.half)[1]
-        context.conclude(job, records, as_json=common.as_json)
+        keeping.conclude(job, records, as_json=common.as_json)
 
 
-@app.command()
-@o.spread
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
 def evaluate(
     model: o.Model,
-    common: o.Common,
+    common: Common,
     correction: o.CorrectionName = None,
-    distortion: Annotated[str | None, typer.Option("--distortion", help="Default: the correction's own, else blur.")] = None,
+    distortion: o.CorrectionsOwn = None,
     levels: o.Levels = None,
     restore: o.Restore = None,
     out: o.Out = None,
@@ -189,7 +191,7 @@ def evaluate(
     """
     from deepcorrect.adapters.attach import load_correction
     from deepcorrect.adapters.file import find_correction, read_header
-    from deepcorrect.cli import context
+    from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.cli.console import show_records
     from deepcorrect.distortions.restoration import restored
     from deepcorrect.evaluation.cost import count_parameters
@@ -197,17 +199,17 @@ def evaluate(
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
-    with context.open_job(model, common, corrections=[path] if path else []) as job:
-        kind, steps = context.ladder_of(job, distortion or trained_against, levels)
+    with loading.open_job(model, common, corrections=[path] if path else []) as job:
+        kind, steps = parsing.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
         settings |= {"restore": restore} if restore else {}
-        records = context.open_run(job, out, "evaluate", settings, [(kind, steps)])
+        records = keeping.open_run(job, out, "evaluate", settings, [(kind, steps)])
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
             name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
             records = [measure(job, name, restored(kind, restore) if restore else kind, steps, trained)]
-        context.keep(job, records)
+        keeping.keep(job, records)
     if not job.processes.first:
         return
     if common.as_json:
@@ -216,12 +218,16 @@ def evaluate(
         show_records(records)
 
 
-@app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    "run", cls=Command, rich_help_panel=MORE, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
 def run_file(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A job file: command, model and options in TOML.", show_default=False)],
+    file: o.JobFile,
 ) -> None:
-    """Run the command that a job file describes; options behind it are added, and replace the file's.
+    """Run the command that a job file describes.
+
+    Options after the file are added to its own, and override them.
 
     Example: deepcorrect run experiments/imagenet/deepcorr-5.toml --data folder:imagenet --weights alexnet.safetensors
     """

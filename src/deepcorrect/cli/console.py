@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import fmean
@@ -29,6 +31,11 @@ from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.transfer import TransferRecord
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def tell(message: str) -> None:
+    """Print a line on standard error."""
+    print(message, file=sys.stderr)
 
 
 class Bars:

@@ -26,7 +26,7 @@ def command_line(command: str, parameters: Iterable[inspect.Parameter], given: M
     words = ["deepcorrect", command]
     options: list[str] = []
     for parameter in parameters:
-        value, info = given[parameter.name], _info(parameter)
+        value, info = given[parameter.name], declaration(parameter)
         if isinstance(info, ArgumentInfo):
             words.append(str(value))
         elif value != parameter.default:
@@ -35,8 +35,9 @@ def command_line(command: str, parameters: Iterable[inspect.Parameter], given: M
     return shlex.join(words + options)
 
 
-def _info(parameter: inspect.Parameter) -> ArgumentInfo | OptionInfo:
-    found: ArgumentInfo | OptionInfo = next(
+def declaration(parameter: inspect.Parameter) -> ArgumentInfo | OptionInfo:
+    """What a parameter's annotation declares for typer."""
+    declared: ArgumentInfo | OptionInfo = next(
         info for info in parameter.annotation.__metadata__ if isinstance(info, ArgumentInfo | OptionInfo)
     )
-    return found
+    return declared

@@ -1,18 +1,14 @@
-"""The options of the commands, each defined once, and the decorator that gives a command whole groups of them."""
+"""The options of the commands, each defined once."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated
 
 import typer
 
-from deepcorrect.cli import invocation
+from deepcorrect.cli import panels
 
 
 class Precision(StrEnum):
@@ -24,7 +20,7 @@ class Precision(StrEnum):
 
 
 class RankingScope(StrEnum):
-    """Whether filters are chosen layer by layer, among all, or at random for comparison."""
+    """Whether filters are chosen within each layer, across all layers, or at random for comparison."""
 
     local = "local"
     all_layers = "global"
@@ -32,7 +28,7 @@ class RankingScope(StrEnum):
 
 
 class Method(StrEnum):
-    """How priorities are found."""
+    """How priorities are computed."""
 
     exact = "exact"
     attribution = "attribution"
@@ -40,7 +36,7 @@ class Method(StrEnum):
 
 
 class Score(StrEnum):
-    """What a filter's swap is to gain."""
+    """What the swap of a filter is to gain."""
 
     top1 = "top1"
     probability = "probability"
@@ -55,167 +51,148 @@ class Layout(StrEnum):
     tensorflow = "tensorflow"
 
 
-NETWORK = (
-    "A shipped name (allcnn-cifar100), a run folder of train-baseline, torchvision:NAME, timm:NAME, hf:NAME, file.py:factory, "
-    "a program of torch.export (file.pt2, trusted like a Python file), or allcnn, alexnet, smallcnn."
+NETWORK_SPECS = (
+    "A shipped name (allcnn-cifar100), a run folder of train-baseline or train-head, torchvision:NAME, timm:NAME, hf:NAME, "
+    "file.py:factory, a program saved by torch.export (file.pt2; trusted like a Python file), or an untrained allcnn, alexnet "
+    "or smallcnn."
 )
 
-DATA = (
-    "cifar100, digits, hf:NAME, folder:DIR (one sub-folder a class, inside train, val and test or not), or as distributed: "
-    "caltech101:DIR, caltech256:DIR, sun397:DIR."
+DATA_SPECS = (
+    "cifar100, digits, hf:NAME, folder:DIR (one sub-folder per class, inside folders train, val and test or not), or as "
+    "distributed: caltech101:DIR, caltech256:DIR, sun397:DIR."
 )
 
-Model = Annotated[str, typer.Argument(help=NETWORK, show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same command continues it.")]
-DistortionName = Annotated[str, typer.Option("--distortion", help="blur, noise, or file.py:name of your own.")]
-Levels = Annotated[
-    str | None,
-    typer.Option("--levels", help="Severities (0.5,1,2) or a ladder: cifar, imagenet, digits. Default: the data's."),
+Model = Annotated[str, typer.Argument(help=NETWORK_SPECS, show_default=False)]
+NewModel = Annotated[str, typer.Argument(help="allcnn, smallcnn, alexnet or file.py:factory.")]
+Spec = Annotated[str, typer.Argument(help=DATA_SPECS, show_default=False)]
+Runs = Annotated[list[Path], typer.Argument(help="Finished run folders, one or more.", show_default=False)]
+JobFile = Annotated[Path, typer.Argument(help="A job file: command, model and options in TOML.", show_default=False)]
+Arrays = Annotated[Path, typer.Argument(help="An .npz or .h5 file with the arrays of each layer.", show_default=False)]
+
+Json = Annotated[bool, panels.output("--json", metavar="", help="Print one JSON object instead of tables.")]
+Out = Annotated[
+    Path | None,
+    panels.output("--out", metavar="FOLDER", help="Keep everything in this run folder; the same command continues it."),
 ]
-Layers = Annotated[str, typer.Option("--layers", help="How many from the input on, names (conv1,conv3), or all.")]
-Share = Annotated[str, typer.Option("--share", help="Of each layer's filters, in (0, 1]; or one a layer: 0.75,0.5.")]
-Ideal = Annotated[
+Page = Annotated[Path | None, panels.output("--out", metavar="FILE", help="The page. Default: report.html in the first run.")]
+PageToo = Annotated[Path | None, panels.output("--out", metavar="FILE", help="Also write the page of report to this file.")]
+Converted = Annotated[Path, panels.output("--out", metavar="FILE", help="The .safetensors file to write, for --weights.")]
+Half = Annotated[
+    bool, panels.training("--half", metavar="", help="Save weights in half precision, and measure the network with them.")
+]
+Against = Annotated[
     str | None,
-    typer.Option(
-        "--ideal", help="Also measure what perfect corrections of these shares of each layer would give: 0.1,0.25,0.5."
+    panels.output(
+        "--against",
+        metavar="NAME",
+        help="The network with which every other is compared. Default: up to six networks are all compared with each other, "
+        "more with the first that is no baseline.",
     ),
 ]
-Scope = Annotated[
-    RankingScope, typer.Option("--ranking", help="Choose in each layer by itself, among all, or at random by --seed.")
+Port = Annotated[
+    int, panels.output("--port", metavar="N", min=1, max=65535, help="Port of the page, on this machine (127.0.0.1).")
 ]
-Unit = Annotated[str, typer.Option("--unit", help="Shape of the correction units: cifar, wide, lite or bottleneck.")]
-NoBatchNorm = Annotated[bool, typer.Option("--no-bn", help="Correction units without batch normalisation.")]
-RetrainLast = Annotated[int, typer.Option("--retrain-last", min=0, help="Also train the last N layers (paper: 3).")]
-RankedBy = Annotated[Path | None, typer.Option("--ranked-by", help="Run folder of rank, or its ranking.json, to choose by.")]
+
+DistortionName = Annotated[
+    str, panels.distortion("--distortion", metavar="NAME", help="blur, noise, or file.py:NAME of your own.")
+]
+Distortions = Annotated[
+    str, panels.distortion("--distortion", metavar="NAME,...", help="One or more of blur, noise, or file.py:NAME of your own.")
+]
+CorrectionsOwn = Annotated[
+    str | None,
+    panels.distortion(
+        "--distortion", metavar="NAME", help="blur, noise, or file.py:NAME of your own. Default: the correction's, else blur."
+    ),
+]
+CorrectionsOwnDistortions = Annotated[
+    str | None,
+    panels.distortion(
+        "--distortion", metavar="NAME,...", help="One or more distortions. Default: the corrections' own, else blur."
+    ),
+]
+FirstDistortion = Annotated[
+    str | None,
+    panels.distortion("--distortion", metavar="NAME", help="The one to begin with. Default: the first correction's."),
+]
+Levels = Annotated[
+    str | None,
+    panels.distortion(
+        "--levels",
+        metavar="LEVELS",
+        help="Severities (0.5,1,2), or a ladder: cifar, imagenet, digits. Default: the ladder that suits the images.",
+    ),
+]
 Restore = Annotated[
-    str | None, typer.Option("--restore", help="Restore distorted images first: bm3d for noise, wiener for blur.")
+    str | None,
+    panels.distortion("--restore", metavar="NAME", help="Restore the distorted images first: bm3d for noise, wiener for blur."),
+]
+
+Layers = Annotated[
+    str,
+    panels.correction("--layers", metavar="LAYERS", help="How many, counted from the input; or names (conv1,conv3); or all."),
+]
+Share = Annotated[
+    str,
+    panels.correction(
+        "--share", metavar="SHARE", help="Share of the filters of each layer, in (0, 1]; or one per layer: 0.75,0.5."
+    ),
+]
+Unit = Annotated[
+    str, panels.correction("--unit", metavar="NAME", help="Shape of the correction units: cifar, wide, lite or bottleneck.")
+]
+NoBatchNorm = Annotated[bool, panels.correction("--no-bn", metavar="", help="Correction units without batch normalisation.")]
+RetrainLast = Annotated[
+    int, panels.correction("--retrain-last", metavar="N", min=0, help="Also train the last N layers (the paper: 3).")
 ]
 CorrectionName = Annotated[
     str | None,
-    typer.Option("--correction", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."),
+    panels.correction(
+        "--correction", metavar="NAME", help="A shipped name (deepcorr-6-blur), a file, or a run folder of correct or finetune."
+    ),
 ]
-
 Corrections = Annotated[
     str | None,
-    typer.Option("--correction", help="As for evaluate; several separated by commas, each against its own distortion."),
+    panels.correction(
+        "--correction", metavar="NAME,...", help="As for evaluate; each is tested on the distortion it was made for."
+    ),
 ]
-FeatureLayer = Annotated[
+EachCorrection = Annotated[
+    list[str],
+    panels.correction("--correction", metavar="NAME", help="As for evaluate; repeat it for further ones.", show_default=False),
+]
+
+Scope = Annotated[
+    RankingScope,
+    panels.ranking("--ranking", help="Choose filters within each layer (local), across all layers (global), or at random."),
+]
+RankedBy = Annotated[
+    Path | None,
+    panels.ranking("--ranked-by", metavar="RUN", help="Choose by this ranking: a run folder of rank, or its ranking.json."),
+]
+Ideal = Annotated[
     str | None,
-    typer.Option(
-        "--layer",
-        help="Convolution or dense layer whose input is the features, maps averaged over their positions. Default: the last.",
+    panels.ranking(
+        "--ideal",
+        metavar="SHARES",
+        help="Also measure the accuracy if these shares of each layer were corrected perfectly: 0.1,0.25,0.5.",
     ),
 ]
 
-
-@dataclass(frozen=True)
-class Images:
-    """How every command on data can be told to read it."""
-
-    root: Annotated[Path | None, typer.Option("--root", help="Folder that holds cifar-100-python.")] = None
-    size: Annotated[
-        int | None,
-        typer.Option("--size", min=1, help="Pixels a side to bring images to. Default: the network's own."),
-    ] = None
-    grey: Annotated[bool, typer.Option("--grey", help="Read images with one channel.")] = False
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")] = False
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="Images a class to use at most, of each of training, validation and test."),
-    ] = None
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="Images of each class to train and to validate on: 25,5. The rest is for testing."),
-    ] = None
-    split_seed: Annotated[int, typer.Option("--split-seed", min=0, help="Of --split.")] = 0
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that decode images. Default: one a core.")
-    ] = None
-
-
-@dataclass(frozen=True)
-class Common(Images):
-    """What every command on a network and data can be told."""
-
-    data: Annotated[str, typer.Option("--data", help=DATA)] = "cifar100"
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            "--classes", help="Names of the network's outputs, one a line or JSON, where the data has some of its classes."
-        ),
-    ] = None
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="File of the network's state dict: safetensors, or torch.save's.")
-    ] = None
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of noise, image choice, initial weights and training.")
-    ] = 0
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            "--precision",
-            help="Of evaluation and ranking, and of training if given. auto: bf16 where the processor has it, else fp32.",
-        ),
-    ] = Precision.auto
-    as_json: Json = False
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """How every command that ranks can be told to do so."""
-
-    images: Annotated[int, typer.Option("--images", min=1, help="Images to rank on, drawn evenly over the classes.")] = 1000
-    method: Annotated[
-        Method,
-        typer.Option("--method", help="Every swap measured, estimated from gradients, or chosen with those before swapped."),
-    ] = Method.exact
-    score: Annotated[
-        Score | None, typer.Option("--score", help="What is to be gained. Default: top1 if exact, else probability.")
-    ] = None
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Of attribution: gradients from distorted to clean.")] = 1
-    verify: Annotated[int, typer.Option("--verify", min=0, help="Of attribution: filters around the cut to measure.")] = 0
-    block: Annotated[int, typer.Option("--block", min=1, help="Of joint: filters that are chosen at once.")] = 8
-    memory: Annotated[float | None, typer.Option("--memory", min=0.001, help="Of a pass, in GB.")] = None
-
-
-@dataclass(frozen=True)
-class Training:
-    """What every command that trains can be told."""
-
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="fast, paper or a .toml file; for corrections also long and imagenet.")
-    ] = "fast"
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.")] = None
-    rate: Annotated[float | None, typer.Option("--rate", help="Learning rate, instead of the recipe's.")] = None
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Instead of the recipe's.")] = None
-    half: Annotated[bool, typer.Option("--half", help="Save weights in half precision, and measure them so.")] = False
-
-
-def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command that takes groups of options (the dataclasses above) have their fields as options of its own."""
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, type[Any]] = {}
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if not is_dataclass(parameter.annotation):
-            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-            continue
-        groups[parameter.name] = cast(type[Any], parameter.annotation)
-        hints = get_type_hints(parameter.annotation, include_extras=True)
-        parameters += [
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
-            for field in fields(parameter.annotation)
-        ]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        invocation.current.set(invocation.command_line(command.__name__.replace("_", "-"), parameters, given))
-        gathered = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)}) for name, group in groups.items()
-        }
-        command(**gathered, **given)
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+FeatureLayer = Annotated[
+    str | None,
+    panels.network(
+        "--layer",
+        metavar="NAME",
+        help="Convolution or dense layer whose input is the features, maps averaged over positions. Default: the last one.",
+    ),
+]
+Splits = Annotated[
+    int, panels.data("--splits", metavar="N", min=1, help="How many splits; their seeds count up from --split-seed.")
+]
+Download = Annotated[
+    bool, panels.data("--download", metavar="", help="Download CIFAR-100 into --root, unless its files are there and sound.")
+]
+WeightLayout = Annotated[
+    Layout, panels.network("--layout", help="Whose arrays: Caffe's, or Keras' with Theano or TensorFlow.", show_default=False)
+]

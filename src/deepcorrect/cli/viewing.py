@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import options as o
-from deepcorrect.cli.application import app
+from deepcorrect.cli.application import PREPARATION, RESULTS, Command, app
+from deepcorrect.cli.groups import Common, Images, spread
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RESULTS)
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, shown together.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", help="The page; default: report.html in the first run.")] = None,
+    runs: o.Runs,
+    out: o.Page = None,
 ) -> None:
-    """Look at it: one page with the tables and figures of some runs, from their saved results alone.
+    """Write one HTML page with the tables and figures of finished runs, from their saved results alone.
 
-    Example: deepcorrect report runs/blur runs/finetune --out report.html
+    Example: deepcorrect report runs/fix runs/finetune --out report.html
     """
     from deepcorrect.cli.console import show_records
     from deepcorrect.report.page import build_report
@@ -31,21 +28,14 @@ def report(
     print(page)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RESULTS)
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Finished run folders.", show_default=False)],
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            help="Network that all others are compared with. Default: up to six all with each other, more with the first "
-            "that is no baseline.",
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the page of report here.")] = None,
+    runs: o.Runs,
+    against: o.Against = None,
+    out: o.PageToo = None,
     as_json: o.Json = False,
 ) -> None:
-    """Which is better, and is it chance: the networks of some runs, with intervals and paired tests.
+    """Compare the networks of finished runs: which is better, and could it be chance? With intervals and paired tests.
 
     Example: deepcorrect compare runs/fix runs/finetune --against finetune-3
     """
@@ -67,54 +57,50 @@ def compare(
         print(page)
 
 
-@app.command("app")
-@o.spread
+@app.command("app", cls=Command, rich_help_panel=RESULTS)
+@spread
 def show_app(
     model: o.Model,
-    common: o.Common,
-    correction: Annotated[
-        list[str], typer.Option("--correction", help="As of evaluate; again for each further one.", show_default=False)
-    ],
-    distortion: Annotated[
-        str | None, typer.Option("--distortion", help="To begin with. Default: the first correction's.")
-    ] = None,
+    common: Common,
+    correction: o.EachCorrection,
+    distortion: o.FirstDistortion = None,
     levels: o.Levels = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On this machine, 127.0.0.1.")] = 7860,
+    port: o.Port = 7860,
 ) -> None:
-    """Try your own image: a local page (pip install 'deepcorrect[app]') with the network's answers, corrected or not.
+    """Try your own images on a local page that shows what the network answers, corrected and not.
+
+    It needs Gradio: pip install 'deepcorrect[app]'.
 
     Example: deepcorrect app allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data
     """
     from deepcorrect.adapters.file import find_correction, read_header
     from deepcorrect.app import Trial, examples_of, require_gradio, serve
-    from deepcorrect.cli import context
+    from deepcorrect.cli import loading, parsing
     from deepcorrect.distortions.registry import ladders_for
 
     require_gradio()
     paths = {name: find_correction(name) for name in correction}
-    with context.open_job(model, common, corrections=list(paths.values())) as job:
-        kind, steps = context.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
-        trial = Trial.of_job(job, paths, context.find_resize(common, model))
+    with loading.open_job(model, common, corrections=list(paths.values())) as job:
+        kind, steps = parsing.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
+        trial = Trial.of_job(job, paths, loading.find_resize(common, model))
         ladders = ladders_for(job.data.ladder) | {kind.name: steps}
         examples = examples_of(job)
     serve(trial, ladders, kind.name, examples, port)
 
 
-@app.command("data")
-@o.spread
+@app.command("data", cls=Command, rich_help_panel=PREPARATION)
+@spread
 def describe_data(
-    spec: Annotated[str, typer.Argument(help=o.DATA, show_default=False)],
-    images: o.Images,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR-100 into --root unless it is there and sound.")
-    ] = False,
+    spec: o.Spec,
+    images: Images,
+    download: o.Download = False,
     as_json: o.Json = False,
 ) -> None:
-    """Check a data set and say what is in it; fetch CIFAR-100.
+    """Check a data set and print what is in it; download CIFAR-100.
 
     Example: deepcorrect data cifar100 --root data --download
     """
-    from deepcorrect.cli.context import find_resize, open_data
+    from deepcorrect.cli.loading import find_resize, open_data
     from deepcorrect.datasets.cifar100 import download_cifar100, is_complete
 
     if download:

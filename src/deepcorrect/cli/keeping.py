@@ -1,0 +1,71 @@
+"""The run folder of a command, and what it prints at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deepcorrect.cli import invocation
+from deepcorrect.cli.console import show_records, tell
+from deepcorrect.models.fingerprint import fingerprint
+from deepcorrect.pipeline.job import Job
+from deepcorrect.report.page import build_report
+from deepcorrect.runs.results import Record, Run
+from deepcorrect.runs.stages import Ladders, distortion_traits
+
+
+def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any], ladders: Ladders = ()) -> list[Record] | None:
+    """Give the job its run folder, if there is one to be; the records, if that run is finished already.
+
+    Of several processes the first alone has the folder.
+
+    Args:
+        ladders: what the network is measured under; a distortion of the user's is part of the settings.
+    """
+    finished = None
+    if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
+        tell("without --out nothing is kept but what is printed")
+    if job.processes.first and out is not None:
+        everything = {
+            **settings,
+            "data": job.data.name,
+            "data_fingerprint": job.data_fingerprint(),
+            "seed": job.seed,
+            "precision": job.precision,
+            "fingerprint": fingerprint(job.model),
+        }
+        own = [ladder for ladder in ladders if not getattr(ladder[0].function, "__module__", "").startswith("deepcorrect.")]
+        for distortion, levels in own:
+            everything[f"function of {distortion.name}"] = distortion_traits(distortion, levels, job.example[:1], job.seed)[
+                "function"
+            ]
+        job.run = Run(out, command, everything, command_line=invocation.current.get())
+        finished = job.run.finished()
+    return job.processes.agreed(finished.records if finished else None)
+
+
+def keep(job: Job, records: list[Record]) -> None:
+    """Save the results and the page of the run, if there is one."""
+    if job.run is not None:
+        if job.run.finished() is None:
+            job.run.finish(records, job.device)
+        page = job.run.file("report.html")
+        try:
+            if not page.exists():
+                build_report([job.run.path], page)
+            tell(f"report: {page}")
+        except Exception as error:  # the results are saved, and worth more than the page
+            reason = " ".join(str(error).split()) or type(error).__name__
+            tell(f"no report.html: {reason}; the results are saved, and 'deepcorrect report {job.run.path}' tries again")
+
+
+def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
+    """Keep the records, and print them."""
+    keep(job, records)
+    if not job.processes.first:
+        return
+    if as_json:
+        print(json.dumps({"records": [record.model_dump(mode="json") for record in records]}))
+    else:
+        show_records(records)

@@ -1,0 +1,124 @@
+"""From options to a job: its data, and its network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from deepcorrect.base.device import keep_memory, resolve_device, resolve_precision, usable_cores
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
+from deepcorrect.base.progress import Silent
+from deepcorrect.cli.console import Bars, tell
+from deepcorrect.cli.groups import Common, Images
+from deepcorrect.datasets import Counts, Dataset, load_dataset
+from deepcorrect.datasets.class_names import read_class_names
+from deepcorrect.datasets.decoding import Resize
+from deepcorrect.models import find_preprocessing, load_model
+from deepcorrect.models.head import last_dense, replace_head
+from deepcorrect.models.labels import output_names
+from deepcorrect.models.layers import find_layers
+from deepcorrect.pipeline.job import Job, count_outputs, example_of
+from deepcorrect.runs.held_out import hold_out, trainings
+
+
+@contextmanager
+def open_job(
+    model: str,
+    common: Common,
+    *,
+    trains: bool = False,
+    new_outputs: bool = False,
+    new_head: bool = False,
+    classifies: bool = True,
+    corrections: Sequence[Path] = (),
+) -> Iterator[Job]:
+    """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on.
+
+    Args:
+        trains: whether images are needed to train on; otherwise images that come undivided are all measured on, but for those
+            that the network or a correction was trained on.
+        new_outputs: whether the outputs are made for the data's classes, in their order; with ``new_head`` they are.
+        classifies: whether the network's outputs are to be the data's classes.
+        corrections: files of those that are measured too.
+    """
+    keep_memory()
+    processes = Processes.launched(common.device)
+    device = processes.device or resolve_device(common.device)
+    data = _data_of(model, common, trains, classifies and not new_outputs and not new_head, corrections)
+    if new_outputs:
+        data = replace(data, numbered=False)
+    network = load_model(
+        model, classes=len(data.classes), channels=data.image_shape[0], weights=common.weights, seed=common.seed
+    )
+    if new_head:
+        replace_head(network, last_dense(find_layers(network, example_of(data))), len(data.classes))
+    if common.classes:
+        outputs = count_outputs(network, data, example_of(data))
+        if outputs != len(data.classes):
+            raise DeepcorrectError(f"--classes {common.classes}: {len(data.classes)} names for a network of {outputs} outputs")
+    precision = resolve_precision(common.precision.value, device)
+    with Bars() if processes.first else nullcontext(Silent()) as reporter:
+        try:
+            yield Job(network, data, device, precision, common.seed, None, reporter, processes, classifies)
+        except KeyboardInterrupt:
+            tell("interrupted; the same command with the same --out continues")
+            raise
+
+
+def _data_of(model: str, common: Common, trains: bool, named: bool, corrections: Sequence[Path]) -> Dataset:
+    """The data for a network: its classes by the names of the network's outputs if these are to be, and undivided unless it
+    trains or has been trained on a part of it."""
+    if common.classes and not named:
+        raise DeepcorrectError(f"--classes {common.classes}: this command takes the data's classes as they are")
+    names = (read_class_names(common.classes) if common.classes else output_names(model)) if named else None
+    resize = find_resize(common, model)
+    data = open_data(common.data, common, resize, whole=not trains, outputs=names)
+    if trains:
+        return data
+
+    def everything() -> Dataset:
+        unlimited = replace(common, limit=None)
+        return open_data(common.data, unlimited, resize, whole=True, outputs=names, warn=lambda message: None)
+
+    return hold_out(data, trainings([model, common.weights, *corrections]), everything, common.limit, tell)
+
+
+def find_resize(given: Images, model: str | None = None) -> Resize | None:
+    """How a folder's images are brought to one size: as the options say, or else as the network expects it."""
+    expected = find_preprocessing(model) if model else None
+    if given.size:
+        return Resize(given.size)
+    return expected.resize if expected else None
+
+
+def open_data(
+    spec: str,
+    given: Images,
+    resize: Resize | None,
+    *,
+    whole: bool,
+    outputs: Sequence[str] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Dataset:
+    """The data that the options name; see ``load_dataset`` for the others."""
+    workers = usable_cores() if given.workers is None else given.workers
+    return load_dataset(
+        spec, root=given.root, resize=resize, grey=given.grey, skip_bad=given.skip_bad,
+        limit=given.limit, counts=counts_of(given), workers=workers, whole=whole, outputs=outputs, warn=warn or tell,
+    )  # fmt: skip
+
+
+def counts_of(given: Images) -> Counts | None:
+    """What ``--split`` and ``--split-seed`` say."""
+    if given.split is None:
+        return None
+    try:
+        train, validation = (int(count) for count in given.split.split(","))
+    except ValueError:
+        raise DeepcorrectError(f"--split {given.split}: give two numbers, such as 25,5") from None
+    if min(train, validation) < 1:
+        raise DeepcorrectError(f"--split {given.split}: at least one image of each class to train on and to validate on")
+    return Counts(train, validation, given.split_seed)

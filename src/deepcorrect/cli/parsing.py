@@ -1,0 +1,89 @@
+"""What the texts and numbers of options stand for: recipes, rankings, severities, layers and shares."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.cli.groups import Common, Ranked, Training
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.registry import get_distortion, parse_levels
+from deepcorrect.models.layers import Layer, convolutions, pick
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.ranking.result import Ranking, count_of_share
+from deepcorrect.training.recipes import Recipe, Task, get_recipe
+
+
+def recipe_for(task: Task, training: Training, common: Common) -> Recipe:
+    """The recipe that the options ask for; ``--precision``, where it is named, is that of training too."""
+    precision = None if common.precision.value == "auto" else common.precision.value
+    changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
+    return get_recipe(training.recipe, task, **changes, precision=precision)
+
+
+def ranking_options(ranked: Ranked) -> RankingOptions:
+    """How the options say to rank."""
+    return RankingOptions(
+        images=ranked.images,
+        method=ranked.method.value,
+        score=ranked.score.value if ranked.score else None,
+        steps=ranked.steps,
+        verify=ranked.verify,
+        block=ranked.block,
+        memory=int(ranked.memory * 1e9) if ranked.memory else None,
+    )
+
+
+def read_ranking(place: Path | None) -> Ranking | None:
+    """The ranking that ``--ranked-by`` names, a file or a run folder."""
+    if place is None:
+        return None
+    return Ranking.load(place / "ranking.json" if place.is_dir() else place)
+
+
+def ladder_of(job: Job, name: str, levels: str | None) -> tuple[Distortion, tuple[float, ...]]:
+    """A distortion and the severities that the options ask for."""
+    distortion = get_distortion(name)
+    return distortion, parse_levels(levels, distortion, job.data.ladder)
+
+
+def pick_convolutions(job: Job, given: str) -> list[Layer]:
+    """The convolutions that ``--layers`` names."""
+    return pick(convolutions(job.layers), given)
+
+
+def last_layers(job: Job, count: int) -> tuple[str, ...]:
+    """Names of the last ``count`` layers."""
+    layers = job.layers
+    if count > len(layers):
+        raise DeepcorrectError(f"--retrain-last {count}: the network has {len(layers)} layers")
+    return tuple(layer.name for layer in layers[len(layers) - count :])
+
+
+def shares_of(given: str, layers: list[Layer]) -> tuple[float, ...]:
+    """One share for each layer from ``--share``."""
+    shares = read_shares("--share", given)
+    if len(shares) == 1:
+        return shares * len(layers)
+    if len(shares) != len(layers):
+        names = ", ".join(layer.name for layer in layers)
+        raise DeepcorrectError(f"--share {given}: {len(shares)} shares for {len(layers)} layers ({names})")
+    return shares
+
+
+def ideal_shares(given: str, layers: list[Layer]) -> tuple[float, ...]:
+    """The shares of ``--ideal``, each of which is a filter or more of every layer."""
+    shares = read_shares("--ideal", given)
+    for layer, share in product(layers, shares):
+        count_of_share(share, layer.filters, layer.name, "ideal")
+    return shares
+
+
+def read_shares(option: str, given: str) -> tuple[float, ...]:
+    """Shares separated by commas."""
+    try:
+        return tuple(float(number) for number in given.split(","))
+    except ValueError:
+        raise DeepcorrectError(f"{option} {given}: give numbers in (0, 1], separated by commas") from None
