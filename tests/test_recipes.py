@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_text
+from deepcorrect.base.progress import EpochMetrics
+from deepcorrect.base.words import speaking_of_options
 from deepcorrect.cli.jobfile import arguments_of
+from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.pipeline.correct import train_and_measure
+from deepcorrect.pipeline.job import Job
+from deepcorrect.runs.results import Run
+from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import get_recipe
+from tests.conftest import make_toy
 
 RECIPE = 'base = "paper"  # für Grau\nepochs = 7\n'
 JOB = 'command = "assess"  # größer\nmodel = "smallcnn"\nlevels = [1, 2.5]\nhalf = true\ngrey = false\n'
@@ -101,3 +114,49 @@ def test_a_table_is_no_value_of_an_option(tmp_path: Path) -> None:
         file.write_text(f'command = "correct"\n{text}\n')
         with pytest.raises(DeepcorrectError, match=r"job\.toml: (recipe|levels): no option takes a table"):
             arguments_of(file)
+
+
+def rates(dataset: Dataset, folder: Path, layers: int) -> list[float]:
+    """The last learning rate of each epoch of a published training of so many corrected layers."""
+    torch.manual_seed(0)
+    convolutions = [part for _ in range(6) for part in (nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())]
+    network = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5))
+    job = Job(network, dataset, run=Run(folder, "correct", {}))
+    plan = Plan(distortion="noise", filters={str(2 * index): (0,) for index in range(layers)})
+    recipe = get_recipe("paper", "correct", epochs=2, passes=1, batch_size=30)
+    train_and_measure(job, "deepcorr", get_distortion("noise"), (20.0,), plan, recipe, half=False)
+    return [epoch["rate"] for epoch in json.loads((folder / "metrics.json").read_text())["epochs"]]
+
+
+def test_the_published_training_warms_up_from_five_corrected_layers_on(dataset: Dataset, tmp_path: Path) -> None:
+    assert [rates(dataset, tmp_path / str(layers), layers) for layers in (4, 5)] == [[0.1, 0.1], [0.01, 0.1]]
+
+
+def test_a_warm_up_is_of_the_first_epoch_of_any_training_alone(dataset: Dataset) -> None:
+    recipe = get_recipe("paper", "baseline", epochs=3, batch_size=30, milestones=(2,), rate=0.02)
+    for warm_up, expected in ((None, [0.02, 0.02, 0.002]), (1e-4, [1e-4, 0.02, 0.002])):
+        network = make_toy("plain")
+        history = train(network, network, dataset, recipe, distortion=None, levels=(), first_epoch_rate=warm_up)
+        assert [epoch.rate for epoch in history] == pytest.approx(expected)
+
+
+def test_an_epoch_is_stored_as_ever_and_read_again() -> None:
+    stored = {
+        "epoch": 1, "steps": 20, "loss": 0.5, "rate": 0.1, "validation_top1": (0.9, 0.6), "images_per_second": 7.0,
+        "seconds": 3.0,
+    }  # fmt: skip
+    metrics = EpochMetrics.from_json(json.loads(json.dumps(stored)))
+    assert list(metrics.as_json().items()) == list(stored.items())
+    assert (metrics.metric, metrics.validation) == ("top1", (0.9, 0.6))
+    other = EpochMetrics(1, 20, 0.5, 0.1, (0.4,), 7.0, 3.0, "mean_iou")
+    assert other.as_json()["validation_mean_iou"] == (0.4,)
+    assert EpochMetrics.from_json(other.as_json()) == other
+    with pytest.raises(ValueError, match="unpack"):
+        EpochMetrics.from_json({"epoch": 1})
+
+
+def test_messages_name_the_recipe_as_its_caller_does() -> None:
+    with pytest.raises(DeepcorrectError, match=r"^recipe='quick': 'quick' is unknown; use paper, "):
+        get_recipe("quick", "correct")
+    with speaking_of_options(), pytest.raises(DeepcorrectError, match=r"^--recipe quick: 'quick' is unknown; use paper, "):
+        get_recipe("quick", "correct")

@@ -41,7 +41,7 @@ def capture(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tenso
 @contextmanager
 def patched(model: nn.Module, layer: str, channels: Sequence[int] | Tensor, values: Tensor) -> Iterator[None]:
     """Replace ``channels`` of a layer's output by ``values``, (B, len(channels), H, W), in every pass inside the context."""
-    index = torch.as_tensor(channels, device=values.device)
+    index = torch.as_tensor(channels, dtype=torch.int64, device=values.device)
 
     def swap(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return output.index_copy(1, index, values.to(output.dtype))
