@@ -53,7 +53,11 @@ def test_a_correction_of_another_network_is_refused_with_the_reason(tmp_path: Pa
     file = tmp_path / "correction.safetensors"
     network = make_toy("plain")
     attach(network, plan_for(network), EXAMPLE).save(file)
-    others = {"residual": "unknown layer '0'", "depthwise": "unknown layer '2'", "grouped": "unknown layer '2'"}
+    others = {
+        "residual": "its layers are 0, 2, 4, 8; this one's are stem, conv1, bn1, conv2, head",
+        "depthwise": "its layers are 0, 2, 4, 8; this one's are 0, 1, 2, 4",
+        "grouped": "its layers are 0, 2, 4, 8; this one's are 0, 1, 3, 4, 6, 7 and 1 more",
+    }
     for name, reason in others.items():
         other = make_toy(name)
         before = other(EXAMPLE)
@@ -62,7 +66,7 @@ def test_a_correction_of_another_network_is_refused_with_the_reason(tmp_path: Pa
         assert torch.equal(other(EXAMPLE), before)
     twin = make_toy("plain", seed=1)
     before = twin(EXAMPLE)
-    with pytest.raises(DeepcorrectError, match="the layers fit, but the weights differ"):
+    with pytest.raises(DeepcorrectError, match="the layers fit, but the weights of all layers differ"):
         load_correction(file, twin, EXAMPLE)
     assert torch.equal(twin(EXAMPLE), before)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from experiments.cells import RESULTS
 from experiments.tables import PAGE, page
+from torch import nn
 
 from deepcorrect.adapters.attach import load_correction
 from deepcorrect.adapters.file import read_header
@@ -42,8 +43,29 @@ def test_a_shipped_correction_fits_its_network_and_has_the_published_count(name:
     network = load_model("allcnn-cifar100")
     path = shipped_correction(name)
     assert path is not None
-    correction = load_correction(path, network, EXAMPLE)
+    correction = load_correction(path, network)
     assert count_parameters(correction.parameters()) == published(name)[-1].trainable_parameters
+
+
+def test_a_shipped_correction_is_put_on_the_network_inside_a_wrapper() -> None:
+    path = shipped_correction("deepcorr-6-blur")
+    assert path is not None
+    alone, wrapped = load_model("allcnn-cifar100"), nn.Sequential(nn.Identity(), load_model("allcnn-cifar100"))
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    load_correction(path, alone)
+    assert next(iter(load_correction(path, wrapped.eval()).plan.filters)) == "1.conv1"
+    assert torch.equal(wrapped(images), alone(images))
+
+
+def test_a_file_of_the_first_version_elsewhere_needs_an_example(tmp_path: Path) -> None:
+    path = shipped_correction("deepcorr-6-blur")
+    assert path is not None
+    copied = tmp_path / path.name
+    copied.write_bytes(path.read_bytes())
+    network = load_model("allcnn-cifar100")
+    with pytest.raises(DeepcorrectError, match="which did not note the images' shape; give a batch of them, example"):
+        load_correction(copied, network)
+    load_correction(copied, network, EXAMPLE)
 
 
 @pytest.fixture(scope="module")

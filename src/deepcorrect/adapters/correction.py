@@ -20,20 +20,16 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from deepcorrect.adapters.corrected import Adapter, CorrectedConv2d, FoldedNorm, Retrained
-from deepcorrect.adapters.file import (
-    TrainedOn,
-    write_correction,
-)
+from deepcorrect.adapters.file import SavedCorrection, TrainedOn, write_correction
 from deepcorrect.adapters.grafting import Graft
 from deepcorrect.adapters.plan import Plan
-from deepcorrect.adapters.units import CorrectionUnit, unit_shape
+from deepcorrect.adapters.renaming import module_key, rename_plan, rename_state
+from deepcorrect.adapters.units import unit_shape
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
-from deepcorrect.base.showing import Shown, View
-from deepcorrect.base.tables import Table
-from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import answers, same
 from deepcorrect.models.layers import Layer, convolutions, named
+from deepcorrect.models.network_print import print_network, relative, root_of
 from deepcorrect.models.stand_in import StandIn, own_modules, switched_off
 
 
@@ -41,16 +37,21 @@ class Correction(Shown, nn.Module):
     """The parts that a correction owns; ``parameters()`` and ``state_dict()`` are theirs alone. See ``attach``.
 
     Attributes:
-        plan: what it changes.
-        fingerprint: of the network that it is for.
+        plan: what it changes, by the names that the layers have in the model it is on.
+        network: print of the network that it is for, without what wraps it.
+        image_shape: (C, H, W) of the images that the network takes.
         trained_on: data that it was trained on, so that it is not measured on them; saved with it.
         multiply_accumulates: that its units add for one image of the size of the example that it was attached with.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, layers: Sequence[Layer], seed: int, identity: bool) -> None:
+    def __init__(
+        self, model: nn.Module, plan: Plan, layers: Sequence[Layer], image_shape: tuple[int, ...], seed: int, identity: bool
+    ) -> None:
         super().__init__()
         self.plan = plan
-        self.fingerprint = fingerprint(model)
+        self.network = print_network(model)
+        self.image_shape = image_shape
+        self._root = root_of(model)
         self.trained_on: TrainedOn | None = None
         self.multiply_accumulates: int | None = None
         self.adapters = nn.ModuleDict()
@@ -79,7 +80,7 @@ class Correction(Shown, nn.Module):
         corrected.adapter.unit.initialize(generator(seed, Use.UNITS, position), identity=identity)
         corrected.adapter.unit.to(layer.module.weight.device, layer.module.weight.dtype)
         self._put(layer.module, corrected, layer.uses)
-        self.adapters[_escape(layer.name)] = corrected.adapter
+        self.adapters[module_key(layer.name)] = corrected.adapter
 
     def _retrain(self, layer: Layer) -> None:
         for name in (layer.name, layer.norm):
@@ -87,7 +88,7 @@ class Correction(Shown, nn.Module):
                 retrained = Retrained(self._graft.network.get_submodule(name))
                 retrained.own.requires_grad_(True)
                 self._put(retrained.base, retrained, layer.uses)
-                self.copies[_escape(name)] = retrained.own
+                self.copies[module_key(name)] = retrained.own
 
     def _put(self, old: nn.Module, new: StandIn, uses: int) -> None:
         self._graft.put(old, new)
@@ -175,21 +176,20 @@ class Correction(Shown, nn.Module):
     def save(self, path: Path | str, *, half: bool = False) -> None:
         """Write just the correction: a safetensors file whose metadata holds the plan and what it was trained for and on.
 
+        Layers have the names of the network itself, as if nothing wrapped it.
+
         Args:
             path: written aside and renamed, so that it is never half there.
             half: store floating-point numbers in half precision.
         """
-        write_correction(Path(path), self.plan, self.fingerprint, self.state_dict(), half=half, trained_on=self.trained_on)
+        saved = SavedCorrection(
+            plan=rename_plan(self.plan, self._own_name),
+            network=self.network,
+            root=self._root,
+            image_shape=self.image_shape,
+            trained_on=self.trained_on,
+        )
+        write_correction(Path(path), saved, rename_state(self.state_dict(), self._own_name), half=half)
 
-
-def _escape(name: str) -> str:
-    key = name.replace(".", "/")
-    return f"{key}/" if hasattr(nn.ModuleDict, key) else key  # a layer may be called "values"
-
-
-def _unescape(key: str) -> str:
-    return key.rstrip("/").replace("/", ".")
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+    def _own_name(self, name: str) -> str:
+        return relative(self._root, name)

@@ -1,4 +1,4 @@
-"""A saved correction: a safetensors file whose metadata holds its plan and the fingerprint of the network it is for."""
+"""A saved correction: a safetensors file whose metadata hold its plan and a print of the network that it is for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
@@ -16,7 +16,7 @@ from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_tensors
 from deepcorrect.base.names import encodable_json
-from deepcorrect.base.words import argument
+from deepcorrect.models.network_print import NetworkPrint
 from deepcorrect.models.shipped import shipped_correction, shipped_names
 
 _KEY = "deepcorrect"
@@ -29,14 +29,33 @@ class TrainedOn(NamedTuple):
     fingerprint: str
 
 
-def write_correction(
-    path: Path, plan: Plan, fingerprint: str, state: Mapping[str, Tensor], *, half: bool, trained_on: TrainedOn | None = None
-) -> None:
+class SavedCorrection(BaseModel):
+    """What the metadata of a file say.
+
+    Attributes:
+        plan: by the names that layers have in the network's root (see ``deepcorrect.models.network_print``).
+        network: print of the network that it is for.
+        root: name of that root in the model that the correction was trained on.
+        image_shape: (C, H, W) of the images that the network takes.
+        trained_on: the data, if it is known.
+        fingerprint: of the whole model, in a file of the older format; ``network`` and ``image_shape`` are then None, and
+            ``plan`` has the names of the whole model.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: Plan
+    network: NetworkPrint | None = None
+    root: str = ""
+    image_shape: tuple[int, ...] | None = None
+    trained_on: TrainedOn | None = None
+    fingerprint: str | None = None
+
+
+def write_correction(path: Path, saved: SavedCorrection, state: Mapping[str, Tensor], *, half: bool) -> None:
     """Write the file, floating-point numbers in half precision if asked to."""
-    header = {"plan": plan.model_dump(mode="json"), "fingerprint": fingerprint}
-    if trained_on is not None:
-        header["trained_on"] = encodable_json(trained_on._asdict())
-    write_tensors(path, state, half=half, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    header = encodable_json(saved.model_dump(mode="json", exclude_none=True))
+    write_tensors(path, state, half=half, metadata={_KEY: json.dumps(header)})
 
 
 def find_correction(spec: str) -> Path:
@@ -59,25 +78,28 @@ def find_correction(spec: str) -> Path:
     return path
 
 
-def read_header(path: Path | str) -> Plan:
-    """The plan of a saved correction.
+def read_correction(path: Path | str) -> SavedCorrection:
+    """What a saved correction is and what it is for, without its tensors.
 
     Raises:
         DeepcorrectError: not a correction.
     """
     try:
-        return Plan.model_validate(_header(path)["plan"])
+        return SavedCorrection.model_validate(_header(path))
     except ValidationError as error:
-        raise DeepcorrectError(f"{path}: its plan is unsound ({error.error_count()} fields are wrong)") from None
+        wrong = {str(problem["loc"][0]) for problem in error.errors()}
+        if wrong == {"plan"}:
+            raise DeepcorrectError(f"{path}: its plan is unsound ({error.error_count()} fields are wrong)") from None
+        raise _no_correction(path) from None
 
 
-def read_fingerprint(path: Path | str) -> str:
-    """The fingerprint of the network that a saved correction was trained for.
+def read_header(path: Path | str) -> Plan:
+    """The plan of a saved correction, by the names that layers have in the network itself.
 
     Raises:
         DeepcorrectError: not a correction.
     """
-    return str(_header(path)["fingerprint"])
+    return read_correction(path).plan
 
 
 def read_trained_on(path: Path | str) -> TrainedOn | None:
@@ -86,8 +108,7 @@ def read_trained_on(path: Path | str) -> TrainedOn | None:
     Raises:
         DeepcorrectError: not a correction.
     """
-    found = _header(path).get("trained_on")
-    return TrainedOn(str(found["data"]), str(found["fingerprint"])) if found else None
+    return read_correction(path).trained_on
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -111,9 +132,13 @@ def _header(path: Path | str) -> dict[str, Any]:
         raise DeepcorrectError(f"{path}: no such correction file")
     try:
         with safe_open(path, "pt") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-        required = {"plan": header["plan"], "fingerprint": header["fingerprint"]}
-        trained_on = header.get("trained_on")
-        return required if trained_on is None else required | {"trained_on": TrainedOn(**trained_on)._asdict()}
+            header = json.loads((file.metadata() or {})[_KEY])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
-        raise DeepcorrectError(f"{path}: not a correction saved by deepcorrect, or cut short") from None
+        raise _no_correction(path) from None
+    if not isinstance(header, dict) or not {"network", "fingerprint"} & header.keys():
+        raise _no_correction(path)
+    return header
+
+
+def _no_correction(path: Path | str) -> DeepcorrectError:
+    return DeepcorrectError(f"{path}: not a correction saved by deepcorrect, or cut short")

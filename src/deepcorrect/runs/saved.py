@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from torch import Tensor
 
-from deepcorrect.adapters.file import read_header
+from deepcorrect.adapters.file import read_correction
 from deepcorrect.adapters.plan import Plan
+from deepcorrect.adapters.renaming import rename_plan
 from deepcorrect.base.files import read_json, read_tensors
-from deepcorrect.base.progress import EpochMetrics
+from deepcorrect.models.network_print import absolute
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs import ideal
 from deepcorrect.runs.architecture import Architecture, read_architecture
@@ -54,7 +55,10 @@ class SavedRun:
     @cached_property
     def plan(self) -> Plan | None:
         path = self.folder / "correction.safetensors"
-        return read_header(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        saved = read_correction(path)
+        return rename_plan(saved.plan, partial(absolute, saved.root))  # names as the run's other files have them
 
     @cached_property
     def architecture(self) -> Architecture | None:
