@@ -2,7 +2,7 @@
 
 Blocks of ``bash`` are run line by line, those of ``python`` as they stand, after the blocks before them on their page; one with
 a title is written to that file. ``text`` is not run: what needs the web, several GPUs or several machines. Blocks on CIFAR-100
-wait for its files.
+are skipped without its files.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def test_every_block_of_a_page_runs(page: str, run_page: Callable[[str], Path]) 
 def test_blocks_on_cifar100_run(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").symlink_to(data_root.resolve())
     monkeypatch.chdir(tmp_path)
-    found = [block for page in PAGES for block in blocks(page) if needs_cifar(block)]
-    assert len(found) == 2
-    for block in found:
+    waiting = [block for page in PAGES for block in blocks(page) if needs_cifar(block)]
+    assert len(waiting) == 2
+    for block in waiting:
         run_block(block, {})
 
 
@@ -125,9 +125,9 @@ def test_pages_show_blocks_that_are_run_or_plain_text() -> None:
     assert sorted(PAGES) == sorted(file.relative_to(DOCS).with_suffix("").as_posix() for file in DOCS.rglob("*.md"))
     for page in PAGES:
         for language, content in blocks(page):
-            kind, _, title = language.partition(" ")
-            assert kind in ("bash", "python", "text"), f"{page}: {content}"
-            assert not title or (kind == "python" and title.startswith('title="')), f"{page}: {language}"
+            name, _, title = language.partition(" ")
+            assert name in ("bash", "python", "text"), f"{page}: {content}"
+            assert not title or (name == "python" and title.startswith('title="')), f"{page}: {language}"
 
 
 def test_a_block_that_errs_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +177,8 @@ def test_the_reference_of_the_command_line_has_every_command_and_option() -> Non
             text for heading, text in sections.items() if f"[{heading.lower()}](#{heading.lower().replace(' ', '-')})" in own
         ]
         for option in command.params:
-            (place,) = [text for text in (own, *shared) if option.help in text]
-            assert option.opts[0] in place or option.name.upper() in place
+            (section,) = [text for text in (own, *shared) if option.help in text]
+            assert option.opts[0] in section or option.name.upper() in section
 
 
 def test_the_changelog_tells_where_modules_are() -> None:
@@ -188,3 +188,10 @@ def test_the_changelog_tells_where_modules_are() -> None:
         modules = [name for name in re.findall(r"`([a-z_.0-9]+)`", new) if "." in name]
         assert modules or new.startswith("the same"), old
         assert all(find_spec(f"deepcorrect.{module}") for module in modules), new
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_links_to_files_of_the_project_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", (ROOT / name).read_text())
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]
