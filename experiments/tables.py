@@ -82,7 +82,7 @@ def _comparison(name: str, table: dict[str, Any]) -> str:
 
 
 def _claims() -> str:
-    """By how much the better network of each claim is better in the mean over levels and seeds."""
+    """By how much the first network of each claim is better than the second, in the mean over levels and seeds."""
     rows = []
     for recipe in recipes():
         for better, worse in CLAIMS:
@@ -215,7 +215,7 @@ def _restoring() -> str:
     if not rows:
         return ""
     headings = ["Network", "clean", *(f"level {number}" for number in range(1, 7)), "Avg", "Test images"]
-    text = "\n\nOf 100 images an accuracy has a standard error of up to five points, of 2,000 of up to one."
+    text = "\n\nAn accuracy on 100 images has a standard error of up to five points, on 2,000 of up to one."
     return titled("Restoring images first (as in Tables 7 and 8)", headings, rows) + text
 
 
@@ -233,9 +233,9 @@ def _origins() -> str:
     wanted = cells(ORDER, "fast", [0])
     done = sum(result_file(cell).exists() for cell in wanted)
     text = (
-        "\n\nMinutes are of training alone where a network was trained. Cells that finished before commit 1b7b0d8"
+        "\n\nWhere a network was trained, minutes are those of the training alone. Cells that finished before commit 1b7b0d8"
         f" name the commit at their end, others at their start.\n\n{done} of the {len(wanted)} cells of the `fast` recipe"
-        " with seed 0 are measured."
+        " with seed 0 have been measured."
     )
     return titled("Where they come from", ["Cell", "Recipe", "Minutes", "Machine", "Commit", "Finished"], rows) + text
 
