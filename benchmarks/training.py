@@ -25,7 +25,7 @@ from deepcorrect.base.progress import Silent
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions.registry import get_distortion
-from deepcorrect.models.allcnn import AllCNN
+from deepcorrect.models.paper.allcnn import AllCNN
 from deepcorrect.training.batches import TrainingBatches
 from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import Regime, get_recipe

@@ -11,7 +11,7 @@ import torch
 from scipy.signal import convolve2d, correlate2d
 
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.models.alexnet_weights import Layout, convert_alexnet, read_arrays
+from deepcorrect.models.paper.alexnet_weights import Layout, convert_alexnet, read_arrays
 
 RANDOM = np.random.RandomState(0)
 SHAPES = {"conv1": (96, 3, 11), "conv2": (256, 48, 5), "conv3": (384, 256, 3), "conv4": (384, 192, 3), "conv5": (256, 192, 3)}

@@ -14,9 +14,9 @@ from deepcorrect.adapters.corrected import Adapter
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.units import CorrectionUnit, unit_shape
 from deepcorrect.evaluation.cost import count_parameters, multiply_accumulates
-from deepcorrect.models.alexnet import AlexNet
-from deepcorrect.models.allcnn import AllCNN
 from deepcorrect.models.layers import convolutions, find_layers
+from deepcorrect.models.paper.alexnet import AlexNet
+from deepcorrect.models.paper.allcnn import AllCNN
 
 FILTERS = (96, 96, 96, 192, 192, 192)
 COUNTS = (50, 50, 50, 100, 100, 100)

@@ -9,8 +9,8 @@ from torch import nn
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_tensors
 from deepcorrect.models import load_model
-from deepcorrect.models.alexnet import AlexNet
-from deepcorrect.models.allcnn import AllCNN
+from deepcorrect.models.paper.alexnet import AlexNet
+from deepcorrect.models.paper.allcnn import AllCNN
 from deepcorrect.models.smallcnn import SmallCNN
 
 

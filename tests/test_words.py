@@ -69,7 +69,7 @@ MISTAKES: list[tuple[Callable[[], object], str, str]] = [
     (lambda: LEVELLESS.levels("mri"), "give levels", "give --levels"),
     (lambda: dc.get_recipe("slow", "correct"), "recipe='slow': 'slow' is", "--recipe slow: 'slow' is"),
     (lambda: RankingOptions(verify=3), "verify=3: only for method='attribution'", "--verify 3: only for --method attribution"),
-    (lambda: RankingOptions(method="joint", score="top1"), "score='top1': has no", "--score top1: has no"),
+    (lambda: CLASSIFICATION.index_of("top1", gradient=True), "score='top1': has no", "--score top1: has no"),
     (lambda: count_of_share(1.5, 8, "conv"), "share=1.5: outside", "--share 1.5: outside"),
     (lambda: count_of_share(2.0, 8, "conv", "ideal"), "ideal=2: outside", "--ideal 2: outside"),
     (lambda: unit_shape("huge", 1, 1), "unit='huge': unknown", "--unit huge: unknown"),

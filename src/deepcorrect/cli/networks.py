@@ -114,7 +114,7 @@ def convert_weights(
     Example: deepcorrect convert-alexnet alexnet_weights.h5 --layout theano --out alexnet.safetensors
     """
     from deepcorrect.base.files import write_tensors
-    from deepcorrect.models.alexnet_weights import convert_alexnet, read_arrays
+    from deepcorrect.models.paper.alexnet_weights import convert_alexnet, read_arrays
 
     arrays = read_arrays(file)
     try:

@@ -14,8 +14,9 @@ from deepcorrect.base.names import readable
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.division import Counts
-from deepcorrect.datasets.layouts import LAYOUTS, Classes, plain, tell_outside
+from deepcorrect.datasets.layouts import LAYOUTS, plain, tell_outside
 from deepcorrect.datasets.listing import SUFFIXES, PassedOver, list_pictures
+from deepcorrect.datasets.parts import Classes
 from deepcorrect.datasets.streaming import Stream, StreamedSet
 
 __all__ = ["SUFFIXES", "read_folder"]

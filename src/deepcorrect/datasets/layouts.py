@@ -1,17 +1,14 @@
-"""Which folders are classes: one sub-folder each, or as Caltech-101, Caltech-256 and SUN-397 are distributed."""
+"""Which folders are classes: one sub-folder each, or as a data set is distributed."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.datasets.parts import find_parts, holds_images, images_in, part_of, sub_folders
-
-Classes = Mapping[str, Path]
-"""The folder of each class."""
+from deepcorrect.datasets.paper_layouts import PAPER_LAYOUTS
+from deepcorrect.datasets.parts import Classes, find_parts, holds_images, images_in, part_of, sub_folders
 
 
 def plain(root: Path, warn: Callable[[str], None] = lambda message: None) -> dict[str, Classes]:
@@ -43,49 +40,9 @@ def plain(root: Path, warn: Callable[[str], None] = lambda message: None) -> dic
     return {part: {label: folder / label for label in named} for part, folder in parts.items()}
 
 
-def caltech101(root: Path) -> dict[str, Classes]:
-    """``101_ObjectCategories/accordion/image_0001.jpg``; ``BACKGROUND_Google`` is no class.
-
-    Raises:
-        DeepcorrectError: not 101 classes.
-    """
-    folder = _inside(root, "101_ObjectCategories", "caltech-101/101_ObjectCategories")
-    classes = {name: folder / name for name in sub_folders(folder) if name != "BACKGROUND_Google"}
-    return _complete("Caltech-101", folder, classes, 101)
-
-
-def caltech256(root: Path) -> dict[str, Classes]:
-    """``256_ObjectCategories/001.ak47/001_0001.jpg``; ``257.clutter`` is no class.
-
-    Raises:
-        DeepcorrectError: not 256 classes.
-    """
-    folder = _inside(root, "256_ObjectCategories")
-    numbered = [name for name in sub_folders(folder) if re.match(r"\d{3}\.", name) and name != "257.clutter"]
-    return _complete("Caltech-256", folder, {name[4:]: folder / name for name in numbered}, 256)
-
-
-def sun397(root: Path) -> dict[str, Classes]:
-    """``SUN397/a/abbey/sun_aaalbzqrimafwbiv.jpg``, with scenes of two kinds a folder deeper (``a/apartment_building/outdoor``);
-    ``SUN397/ClassName.txt`` lists the classes.
-
-    Raises:
-        DeepcorrectError: no such list, or not the folders of 397 classes.
-    """
-    folder = _inside(root, "SUN397")
-    listed = folder / "ClassName.txt"
-    if not listed.is_file():
-        raise DeepcorrectError(f"{listed}: missing; give the folder in which SUN397.tar.gz was unpacked")
-    places = [line.strip().strip("/") for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    found = {place[2:]: folder / place for place in places if (folder / place).is_dir()}
-    return _complete("SUN-397", folder, found, 397)
-
-
 LAYOUTS: dict[str, Callable[[Path], dict[str, Classes]]] = {
     "folder": plain,
-    "caltech101": caltech101,
-    "caltech256": caltech256,
-    "sun397": sun397,
+    **PAPER_LAYOUTS,
 }
 
 
@@ -95,20 +52,6 @@ def tell_outside(root: Path, parts: Mapping[str, Classes], warn: Callable[[str],
         outside = sorted(image.name for image in images_in(folder))
         if outside:
             warn(f"{folder}: {len(outside)} image(s) directly in it, {outside[0]} the first, are of no class and left out")
-
-
-def _inside(root: Path, *places: str) -> Path:
-    """The first of some places in a folder that is there, else the folder itself."""
-    return next((root / place for place in places if (root / place).is_dir()), root)
-
-
-def _complete(name: str, folder: Path, classes: Classes, count: int) -> dict[str, Classes]:
-    if len(classes) != count:
-        raise DeepcorrectError(
-            f"{folder}: {len(classes)} of the {count} classes of {name} are there; unpack it again, or read any folder of "
-            "classes as folder:DIR"
-        )
-    return {"all": classes}
 
 
 def _unknown(folder: Path, first: Path, named: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,8 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.listing import SUFFIXES, is_hidden, list_pictures
 
 Part = Literal["train", "val", "test"]
+Classes = Mapping[str, Path]
+"""The folder of each class."""
 
 NAMES: dict[Part, tuple[str, ...]] = {
     "train": ("train", "training", "trainval"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,11 +16,15 @@ from deepcorrect.base.seeding import own_random_state
 from deepcorrect.models.exported import load_exported
 from deepcorrect.models.head import replace_head
 from deepcorrect.models.libraries import library_model, library_preprocessing
+from deepcorrect.models.paper.alexnet import AlexNet
+from deepcorrect.models.paper.allcnn import AllCNN
 from deepcorrect.models.preprocessing import Preprocessing
 from deepcorrect.models.shipped import shipped_model, shipped_names
+from deepcorrect.models.smallcnn import SmallCNN
 from deepcorrect.models.states import load_weights
 
-ARCHITECTURES = ("allcnn", "alexnet", "smallcnn")
+ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {"allcnn": AllCNN, "alexnet": AlexNet, "smallcnn": SmallCNN}
+"""Networks that are defined in this package."""
 
 
 def load_model(
@@ -72,30 +77,20 @@ def find_preprocessing(spec: str) -> Preprocessing | None:
     Raises:
         DeepcorrectError: unknown spec.
     """
-    if spec == "alexnet":
-        from deepcorrect.models.alexnet import PREPROCESSING
-
-        return PREPROCESSING
     if Path(spec).is_dir():
         return find_preprocessing(_run_config(Path(spec))["model"])
-    if spec in ARCHITECTURES or spec.endswith(".pt2") or spec in shipped_names("models"):
+    if spec.endswith(".pt2") or spec in shipped_names("models"):
         return None
+    if spec in ARCHITECTURES:
+        return getattr(ARCHITECTURES[spec], "preprocessing", None)
     return library_preprocessing(spec) or getattr(_factory(spec), "preprocessing", None)
 
 
 def _architecture(name: str, classes: int | None, channels: int) -> nn.Module:
-    options = {} if classes is None else {"classes": classes}
-    if name == "allcnn":
-        from deepcorrect.models.allcnn import AllCNN
-
-        return AllCNN(**options)
-    if name == "alexnet":
-        from deepcorrect.models.alexnet import AlexNet
-
-        return AlexNet(**options)
-    from deepcorrect.models.smallcnn import SmallCNN
-
-    return SmallCNN(channels=channels, **options)
+    make = ARCHITECTURES[name]
+    options = {"classes": classes, "channels": channels}
+    known = signature(make).parameters
+    return make(**{option: value for option, value in options.items() if value is not None and option in known})
 
 
 def _factory(spec: str) -> Callable[[], nn.Module]:

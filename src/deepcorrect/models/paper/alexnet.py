@@ -22,6 +22,8 @@ PREPROCESSING = Preprocessing(Resize(256, squash=True), CentreCrop(227), MEAN, (
 class AlexNet(nn.Sequential):
     """Images (B, 3, H, W) in [0, 1], 227 pixels or more a side, to logits (B, classes)."""
 
+    preprocessing = PREPROCESSING
+
     def __init__(self, classes: int = 1000) -> None:
         layers: list[tuple[str, nn.Module]] = [
             ("prepare", Prepare(PREPROCESSING.crop, PREPROCESSING.mean, PREPROCESSING.std)),

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.models.alexnet import AlexNet
+from deepcorrect.models.paper.alexnet import AlexNet
 
 Layout = Literal["caffe", "theano", "tensorflow"]
 _ROLES = {"w": "weight", "weight": "weight", "weights": "weight", "kernel": "weight", "0": "weight"}
