@@ -67,7 +67,7 @@ class Shown:
 
 
 def _html(view: View) -> str:
-    note = f'<p style="max-width: 60em">{escape(readable(view.note))}</p>' if view.note else ""
+    note = f'<p style="max-width: 60em; padding: 0 0.6em">{escape(readable(view.note))}</p>' if view.note else ""
     beside = f"<div>{_svg(view.plot)}</div>" if view.plot else ""
     row = '<div style="display: flex; flex-wrap: wrap; gap: 1em; align-items: center">'
     return f'{row}<div style="overflow-x: auto">{_html_table(view.table)}</div>{beside}</div>{note}'
