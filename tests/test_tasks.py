@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepcorrect.adapters.attach import attach
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import speaking_of_options
 from deepcorrect.datasets.batches import as_float
+from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.models.layers import Layer, find_layers
@@ -20,6 +21,7 @@ from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions, rank
 from deepcorrect.ranking.attribution import attribute_filters
 from deepcorrect.ranking.exact import rank_filters
+from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.ideal import evaluate_ideal
 from deepcorrect.ranking.joint import rank_jointly
@@ -27,6 +29,8 @@ from deepcorrect.runs.results import Run
 from deepcorrect.runs.samples import Samples
 from deepcorrect.swapping.graph_swap import GraphSwap
 from deepcorrect.swapping.patching import capture, patched
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import Classification
 from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import get_recipe
 from deepcorrect.training.teacher import Teacher
@@ -110,11 +114,11 @@ def test_an_estimate_of_a_linear_score_is_exact() -> None:
     toy = make(Regression())
     layer = layers_of(toy)[1]  # all that follows it is linear, and so is the score
     meter = GainMeter(toy.network, toy.images, NOISE, task=toy.task)
-    estimated = attribute_filters(meter, LEVELS, layers=[layer], score="sum")
-    exact = rank_filters(toy.network, toy.images, NOISE, LEVELS, layers=[layer], score="sum", task=toy.task)
+    estimated = attribute_filters(meter, LEVELS, layers=[layer], score="difference")
+    exact = rank_filters(toy.network, toy.images, NOISE, LEVELS, layers=[layer], score="difference", task=toy.task)
     assert estimated.scores["second"] == pytest.approx(exact.scores["second"], rel=1e-3, abs=1e-6)
     assert estimated.baseline == pytest.approx(exact.baseline)
-    assert estimated.reliability["second"].keys() == {"sum"}
+    assert estimated.reliability["second"].keys() == {"difference"}
 
 
 def test_a_method_that_needs_gradients_ranks_by_the_first_score_that_has_one(toy: Toy) -> None:
@@ -171,11 +175,26 @@ def test_a_job_of_another_task_ranks_shows_samples_and_keeps_its_results_to_itse
     assert len(shown) == 3
 
 
-@pytest.mark.parametrize(("method", "score"), [("exact", "top-1"), ("attribution", "sum "), ("joint", "")])
+def test_kept_gains_of_another_task_are_not_taken_for_ones_own(tmp_path: Path) -> None:
+    toy = make(Regression())
+    of_classes = ImageSet.whole(toy.images.images, torch.arange(30) % 2)
+    other = type("Other", (Classification,), {"name": "other", "traits": Task.traits})()
+    for task, refused in ((Classification(), other), (other, Classification())):
+        model = nn.Sequential(toy.network.first, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()  # type: ignore[arg-type]
+        (layer,) = find_layers(model, as_float(toy.images.images[:2]))
+        folder = tmp_path / str(task.traits()["network task"])
+        kept = GainFiles(GainMeter(model, of_classes, NOISE, task=task), folder).measure(layer, 40.0)
+        again = GainFiles(GainMeter(model, of_classes, NOISE, task=task), folder).measure(layer, 40.0)
+        assert torch.equal(again.each, kept.each)
+        with pytest.raises(DeepcorrectError, match="of other work, its network task differ"):
+            GainFiles(GainMeter(model, of_classes, NOISE, task=refused), folder)
+
+
+@pytest.mark.parametrize(("method", "score"), [("exact", "top-1"), ("attribution", "difference "), ("joint", "")])
 def test_an_unknown_score_is_named_with_those_there_are(method: str, score: str) -> None:
     toy = make(Regression())
     options = RankingOptions(method=method, score=score or "pixel_accuracy")  # type: ignore[arg-type]
-    with pytest.raises(DeepcorrectError, match=r"^score='.*': unknown; use negative_error or sum$"):
+    with pytest.raises(DeepcorrectError, match=r"^score='.*': unknown; use negative_error or difference$"):
         rank(Job(toy.network, toy.data, task=toy.task), NOISE, LEVELS, layers_of(toy), options, {"first": 0.5, "second": 0.5})
     with (
         speaking_of_options(),

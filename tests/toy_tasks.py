@@ -21,7 +21,7 @@ class Regression(Task):
 
     name = "regression"
     metrics: ClassVar[tuple[str, ...]] = ("negative_error",)
-    scores = ("negative_error", "sum")
+    scores = ("negative_error", "difference")
 
     def outputs(self, answer: object) -> Tensor:
         assert isinstance(answer, Mapping)
@@ -38,7 +38,7 @@ class Regression(Task):
         return self.loss(outputs, wanted)
 
     def score(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return torch.stack([-(outputs - labels).abs().sum(1), outputs.sum(1)])
+        return torch.stack([-(outputs - labels).abs().sum(1), outputs[:, 0] - outputs[:, 1]])
 
     def observe(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - labels).abs()
