@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepcorrect.base.bars import Bars, errors
 from deepcorrect.base.device import keep_memory, resolve_device, resolve_precision
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_json
-from deepcorrect.cli.console import Bars, errors
 from deepcorrect.datasets import load_dataset
 from experiments.cells import HERE, Workshop, result_file
 from experiments.grid import ORDER, Cell, cells

@@ -193,9 +193,7 @@ class Demanding(nn.Module):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: plain().double(), r"computes in float64, the images are float32: call its \.float\(\) first"),
-        (lambda: plain().half(), r"computes in float16, the images are float32"),
-        (lambda: plain().bfloat16(), r"computes in bfloat16, the images are float32"),
+        (lambda: nn.Sequential(plain().half(), nn.Linear(5, 5)), r"its weights are in float16 and float32: bring them to one"),
         (broken, r"answers clean images of random with NaN or infinite numbers: 2\.weight holds such"),
         (overflowing, r"with NaN or infinite numbers: its weights are sound, so its values overflow"),
         (lambda: plain().to("meta"), r"0\.weight is on the meta device, without any numbers"),

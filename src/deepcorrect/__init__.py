@@ -21,19 +21,22 @@ _HOMES = {
     "Ranking": "ranking.result",
     "RankingOptions": "pipeline.rank",
     "Run": "runs.results",
-    "assess": "pipeline.baselines",
-    "attach": "adapters.attach",
-    "correct": "pipeline.correct",
-    "evaluate": "evaluation.sweep",
+    "NormalizedInput": "models.normalized_input",
+    "assess": "pipeline.door",
+    "as_images": "datasets.door",
+    "attach": "pipeline.repair",
+    "correct": "pipeline.repair",
+    "evaluate": "pipeline.door",
     "find_layers": "models.layers",
-    "finetune": "pipeline.correct",
+    "finetune": "pipeline.repair",
     "get_distortion": "distortions.registry",
     "get_recipe": "training.recipes",
-    "load_correction": "adapters.attach",
+    "load_correction": "pipeline.repair",
     "load_dataset": "datasets",
     "load_model": "models",
     "output_names": "models.labels",
     "patched": "swapping.patching",
+    "rank": "pipeline.door",
     "rank_filters": "ranking.exact",
     "register": "distortions.registry",
     "train": "training.loop",
@@ -43,28 +46,31 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:  # a type checker knows these names and no others
-    from deepcorrect.adapters.attach import attach as attach
-    from deepcorrect.adapters.attach import load_correction as load_correction
     from deepcorrect.adapters.correction import Correction as Correction
     from deepcorrect.adapters.plan import Plan as Plan
     from deepcorrect.base.errors import DeepcorrectError as DeepcorrectError
     from deepcorrect.datasets import load_dataset as load_dataset
+    from deepcorrect.datasets.door import as_images as as_images
     from deepcorrect.distortions.base import Distortion as Distortion
     from deepcorrect.distortions.blur import GaussianBlur as GaussianBlur
     from deepcorrect.distortions.noise import GaussianNoise as GaussianNoise
     from deepcorrect.distortions.registry import get_distortion as get_distortion
     from deepcorrect.distortions.registry import register as register
-    from deepcorrect.evaluation.sweep import evaluate as evaluate
     from deepcorrect.models import load_model as load_model
     from deepcorrect.models.labels import output_names as output_names
     from deepcorrect.models.layers import find_layers as find_layers
-    from deepcorrect.pipeline.baselines import assess as assess
+    from deepcorrect.models.normalized_input import NormalizedInput as NormalizedInput
     from deepcorrect.pipeline.baselines import train_baseline as train_baseline
     from deepcorrect.pipeline.correct import CorrectionOptions as CorrectionOptions
-    from deepcorrect.pipeline.correct import correct as correct
-    from deepcorrect.pipeline.correct import finetune as finetune
+    from deepcorrect.pipeline.door import assess as assess
+    from deepcorrect.pipeline.door import evaluate as evaluate
+    from deepcorrect.pipeline.door import rank as rank
     from deepcorrect.pipeline.job import Job as Job
     from deepcorrect.pipeline.rank import RankingOptions as RankingOptions
+    from deepcorrect.pipeline.repair import attach as attach
+    from deepcorrect.pipeline.repair import correct as correct
+    from deepcorrect.pipeline.repair import finetune as finetune
+    from deepcorrect.pipeline.repair import load_correction as load_correction
     from deepcorrect.ranking.exact import rank_filters as rank_filters
     from deepcorrect.ranking.result import Ranking as Ranking
     from deepcorrect.runs.results import Run as Run

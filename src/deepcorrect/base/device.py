@@ -7,7 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Literal
 
@@ -94,8 +94,20 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def laid_out(images: Tensor, model: nn.Module) -> Tensor:
-    """The images in the memory layout of the network's weights."""
-    return images.to(memory_format=layout_of(model))  # of one channel too, which .contiguous() takes for laid out already
+    """The images in the memory layout and the floating-point type of the network's weights."""
+    # to() also lays out images of one channel, which .contiguous() takes for laid out already
+    return images.to(dtype_of(model), memory_format=layout_of(model))
+
+
+OTHER_PRECISIONS = (torch.float16, torch.bfloat16, torch.float64)
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The floating-point type that a network takes images in: that of its first convolution, or else of its first weight."""
+    weight = next(_convolutional(model), None)
+    if weight is None:
+        weight = next((weight for weight in model.parameters() if _is_plain(weight)), None)
+    return weight.dtype if weight is not None and weight.dtype in OTHER_PRECISIONS else torch.float32
 
 
 def layout_of(model: nn.Module) -> torch.memory_format:
@@ -118,6 +130,18 @@ def lay_out(module: nn.Module, layout: torch.memory_format) -> dict[nn.Parameter
     for weight, data in before.items():
         weight.data = data.to(memory_format=layout)
     return before
+
+
+@contextmanager
+def layout_kept(model: nn.Module) -> Iterator[None]:
+    """After the context the convolutional weights lie in memory as before; their values must not change in it."""
+    before = [(weight, weight.data) for weight in _convolutional(model)]
+    try:
+        yield
+    finally:
+        for weight, data in before:
+            if weight.data_ptr() != data.data_ptr():
+                weight.data = data
 
 
 def _convolutional(module: nn.Module) -> Iterator[nn.Parameter]:

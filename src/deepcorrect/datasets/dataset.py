@@ -112,16 +112,17 @@ class Dataset(Shown):
         return replace(self, train=train, validation=validation, test=test)
 
     def require_training(self) -> None:
-        """Refuse to train on nothing.
+        """Refuse to train on nothing, or to choose the best epoch without labels.
 
         Raises:
-            DeepcorrectError: there are no training images, or none to validate on.
+            DeepcorrectError: there are no training images, none to validate on, or validation images without labels.
         """
         if not len(self.train) or not len(self.validation):
             raise DeepcorrectError(
                 f"{self.name}: no images to train on, all are for measuring; add folders train and val, or give every class "
                 "ten images or more"
             )
+        self.validation.require_labels("the choice of the best epoch")
 
     def require_outputs(self, outputs: int) -> None:
         """Refuse a network whose outputs cannot be these classes.

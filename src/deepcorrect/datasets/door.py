@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.seeding import own_random_state
 from deepcorrect.datasets import load_dataset
 from deepcorrect.datasets.arrays import from_arrays, is_arrays
+from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.dataset import Dataset, ladder_of
 from deepcorrect.datasets.declared import declared_classes, declared_labels, declared_name
 from deepcorrect.datasets.first_look import look_at
@@ -29,15 +33,18 @@ class Given(NamedTuple):
         images: those of the part that was wanted.
         name: what they are called in messages and run folders.
         classes: names of the classes in the order of their numbers, if they have any.
-        numbered: whether the classes are numbered by the data's own order; see ``Dataset.numbered``.
-        ladder: which severity ladder suits them.
+        dataset: the one of ``load_dataset`` that they are a part of.
     """
 
     images: Images
     name: str
     classes: tuple[str, ...] | None
-    numbered: bool
-    ladder: str
+    dataset: Dataset | None = None
+
+    @property
+    def ladder(self) -> str:
+        """Which severity ladder suits the images."""
+        return ladder_of(self.images.shape[-1]) if self.dataset is None else self.dataset.ladder
 
 
 def as_images(data: Any, role: Role = "test", *, normalization: Normalization | None = None, hold: bool = True) -> Images:
@@ -68,33 +75,55 @@ def as_images(data: Any, role: Role = "test", *, normalization: Normalization | 
 def given_as(data: Any, role: Role, *, normalization: Normalization | None = None, hold: bool = True) -> Given:
     """As ``as_images``, with the name of the data and of their classes."""
     if isinstance(data, Images):
-        return _of_images(data, type(data).__name__)
+        return Given(data, type(data).__name__, None)
     if isinstance(data, str):
         data = load_dataset(data)
     if isinstance(data, Dataset):
         part: Images = getattr(data, role)
+        if role == "train" and not len(part) and data.undivided:
+            data.require_training()
         if not len(part):
             raise DeepcorrectError(f"{data.name}: no {role} images in it")
-        return Given(part, data.name, data.classes, data.numbered, data.ladder)
+        return Given(part, data.name, data.classes, data)
     if is_arrays(data):  # not a list of pairs
-        return _of_images(from_arrays(data, normalization), "arrays")
+        return Given(from_arrays(data, normalization), "arrays", None)
+    items = _items(data, normalization)
+    if type(items.source) is TensorDataset and items.collate is None and len(items.source.tensors) <= 2:
+        tensors = items.source.tensors if len(items.source.tensors) == 2 else items.source.tensors[0]
+        return Given(from_arrays(tensors, normalization), items.name, None)
+    images = look_at(items, training=role == "train", hold=hold)
+    return Given(images, items.name, _classes(items.source, images))
+
+
+def example_images(data: Any, normalization: Normalization | None = None) -> Tensor:
+    """The first two images of data in any of the forms of ``as_images``, (2, C, H, W) in [0, 1]; of a single one, it twice.
+
+    Nothing else is read, so neither are labels needed.
+    """
+    if isinstance(data, Images | Dataset | str) or is_arrays(data):
+        images = as_images(data, normalization=normalization)
+        return next(batches(images.take(torch.arange(2) % len(images)), 2, torch.device("cpu"))).images
+    items = _items(data, normalization)
+    with own_random_state(0):
+        return torch.stack([as_float(items.item(place).pixels) for place in (0, min(1, len(items) - 1))])
+
+
+def _items(data: Any, normalization: Normalization | None) -> Items:
+    """The items of a data set, or of the one behind a loader.
+
+    Raises:
+        DeepcorrectError: it is no map-style data set, its loader does not go through all of it, or it is empty.
+    """
     loaded = unloaded(data) if isinstance(data, DataLoader) else Loaded(data, None, 0, None)
     source = loaded.dataset
-    if type(source) is TensorDataset and loaded.collate is None and len(source.tensors) <= 2:
-        tensors = source.tensors if len(source.tensors) == 2 else source.tensors[0]
-        return _of_images(from_arrays(tensors, normalization), declared_name(source))
     _require_map_style(source)
     name = declared_name(source)
-    items = Items(
+    if not len(source):
+        raise DeepcorrectError(f"{name}: no images in it")
+    return Items(
         source, name, np.arange(len(source)),
         collate=loaded.collate, normalization=normalization, workers=loaded.workers, worker_init=loaded.worker_init,
     )  # fmt: skip
-    images = look_at(items, training=role == "train", hold=hold)
-    return _of_images(images, name)._replace(classes=_classes(source, images), numbered=True)
-
-
-def _of_images(images: Images, name: str) -> Given:
-    return Given(images, name, None, False, ladder_of(images.shape[-1]))
 
 
 def _classes(source: Any, images: Images) -> tuple[str, ...] | None:
@@ -110,11 +139,8 @@ def _require_map_style(source: Any) -> None:
         raise DeepcorrectError(stream_refused(source))
     if isinstance(source, Mapping):
         keys = [str(key) for key in source]
-        raise DeepcorrectError(
-            f"{type(source).__name__} with {', '.join(keys) or 'nothing'} in it: give one of its splits, as data[{keys[0]!r}]"
-            if keys
-            else f"{type(source).__name__} with nothing in it"
-        )
+        remedy = f"give one of its splits, as data[{keys[0]!r}]" if keys else "there are no images in it"
+        raise DeepcorrectError(f"{type(source).__name__} ({', '.join(keys)}): {remedy}")
     if not (hasattr(source, "__getitem__") and hasattr(source, "__len__")):
         raise DeepcorrectError(
             f"images given as {type(source).__name__}: give a Dataset or DataLoader of torch, arrays (images, labels), or a "

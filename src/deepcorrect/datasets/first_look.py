@@ -33,16 +33,14 @@ def look_at(items: Items, *, training: bool, hold: bool) -> Images:
     """The images of a data set, with their labels.
 
     Args:
-        items: all of them; their shape is not known yet.
+        items: all of them, one at least; their shape is not known yet.
         training: whether images may change from one reading to the next, as a random transform makes them.
         hold: whether a small set is read into memory at once.
 
     Raises:
-        DeepcorrectError: no items, an item that is no image, images that change though these are not to be trained on, or that
+        DeepcorrectError: an item that is no image, images that change though these are not to be trained on, or that
             change even where the random numbers do not.
     """
-    if not len(items):
-        raise DeepcorrectError(f"{items.name}: no images in it")
     with own_random_state(0):
         first = items.item(0)
         channels, height, width = first.pixels.shape

@@ -85,7 +85,7 @@ def as_tensor(array: Tensor | np.ndarray, name: str) -> Tensor:
     if isinstance(array, Tensor):
         return array.detach().cpu()
     try:
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.require(array, requirements=("C", "W")))
     except TypeError:
         raise DeepcorrectError(f"{name}: images of {array.dtype} numbers: give uint8, 0 to 255, or float32, 0 to 1") from None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from deepcorrect.base.device import laid_out, lay_out, layout_of
+from deepcorrect.base.device import dtype_of, laid_out, lay_out, layout_of
 from deepcorrect.base.errors import DeepcorrectError, first_line
 from deepcorrect.base.words import phrase
 from deepcorrect.models.inspection import is_compiled
@@ -52,7 +52,7 @@ def ask(model: nn.Module, images: Tensor, data: str, task: Task = CLASSIFICATION
     """The outputs of a network in eval mode for some images, (B, ...); logits (B, classes) of a classifier.
 
     Args:
-        images: (B, C, H, W) in [0, 1], on the network's device.
+        images: (B, C, H, W) in [0, 1], on the network's device, which is given them in its own precision.
         data: the name of what they are from.
         task: what the network is for.
 
@@ -61,7 +61,7 @@ def ask(model: nn.Module, images: Tensor, data: str, task: Task = CLASSIFICATION
     """
     lazy = any(is_lazy(tensor) for _, tensor in _tensors(model))
     try:
-        answer = model(images)
+        answer = model(laid_out(images, model))
     except Exception as error:  # a network may raise anything
         raise DeepcorrectError(_why_it_fails(model, images, data, error, lazy=lazy)) from None
     outputs = task.admit(answer, len(images))
@@ -72,6 +72,20 @@ def ask(model: nn.Module, images: Tensor, data: str, task: Task = CLASSIFICATION
     return outputs
 
 
+def require_single_precision(model: nn.Module) -> None:
+    """Refuse to train for a network in another precision than float32.
+
+    Raises:
+        DeepcorrectError: it is in another; the message says how to go on.
+    """
+    dtype = dtype_of(model)
+    if dtype != torch.float32:
+        raise DeepcorrectError(
+            f"the network computes in {_name(dtype)}, and training needs float32: call its .float() first, and convert the "
+            "network afterwards"
+        )
+
+
 @torch.no_grad()
 def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor, task: Task = CLASSIFICATION) -> None:
     """Lay a network out channels last, where convolutions are fastest, if it then still gives some images these outputs."""
@@ -79,8 +93,8 @@ def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor, task: Ta
         return
     before = lay_out(model, torch.channels_last)
     try:
-        found = task.outputs(model(laid_out(images, model)))
-        same = torch.allclose(found, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
+        laid_out_answer = model(laid_out(images, model))
+        same = torch.allclose(laid_out_answer, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
     except Exception:  # such as that of .view, which asks for torch's own layout
         same = False
     if not same:
@@ -88,28 +102,41 @@ def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor, task: Ta
             weight.data = data
 
 
+def logits_of(answer: object) -> Tensor:
+    """The logits in what a network answers: a tensor, or the ``logits`` of several outputs.
+
+    Raises:
+        DeepcorrectError: there are none of that name.
+    """
+    logits = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", answer)
+    if not isinstance(logits, Tensor):
+        raise DeepcorrectError(
+            f"the network answers with {_described(answer)}, of which none is called logits; wrap it in a module whose forward "
+            "returns the logits alone"
+        )
+    return logits
+
+
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return chain(model.named_parameters(), model.named_buffers())
 
 
 def _why_it_fails(model: nn.Module, images: Tensor, data: str, error: Exception, *, lazy: bool) -> str:
-    """The true reason: the precision or the size of the images where it takes others, else what it says itself."""
+    """The true reason: the size of the images where it takes others, else what it says itself."""
     said = first_line(error)
     shape = "x".join(str(size) for size in images.shape[1:])
-    kinds = {tensor.dtype for name, tensor in _tensors(model) if tensor.is_floating_point()} - {torch.float32}
     if not lazy and not isinstance(error, MemoryError | torch.OutOfMemoryError):
-        (kind,) = kinds if len(kinds) == 1 else (torch.float32,)
-        if kind != torch.float32 and _runs(model, images.to(kind)):
-            return f"the network computes in {_name(kind)}, the images are float32: call its .float() first"
         for channels, side in _other_shapes(images):
-            if _runs(model, torch.rand(1, channels, side, side).to(images.device, kind)):
-                size = phrase(python=f"resize=Resize({side})", command_line=f"--size {side}")
-                grey = phrase(python=", grey=True", command_line=" --grey") if channels == 1 else ""
+            if _runs(model, torch.rand(1, channels, side, side).to(images.device, dtype_of(model))):
+                grey = " --grey" if channels == 1 else ""
                 return (
                     f"the network does not take the {shape} images of {data}: {said}; it takes {channels}x{side}x{side}: "
                     f"bring a folder's images to its size with {size}{grey}"
                 )
     remedy = ""
+    precisions = sorted({_name(tensor.dtype) for _, tensor in _tensors(model) if tensor.is_floating_point()})
+    if len(precisions) > 1:
+        remedy = f"; its weights are in {' and '.join(precisions)}: bring them to one precision, as .float() does"
     if isinstance(error, TypeError):
         remedy = "; it is called with images alone: wrap it in a module whose forward takes no more"
     return f"the network fails on the {shape} images of {data}: {type(error).__name__}: {said}{remedy}"

@@ -60,7 +60,7 @@ def measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) 
 
 def train_baseline(job: Job, recipe: Recipe, ladders: Ladders, *, half: bool = False) -> list[Record]:
     """Train the whole network on clean images, then assess it. If that fails, the network is left as it was."""
-    job.data.require_training()
+    job.require_training()
     of: Traits = {}
     if job.run is not None:
         of = training_traits("train-baseline", traits_of(job) | {"network": _begun_from(job)}, recipe, half, {})
@@ -103,7 +103,7 @@ def train_head(job: Job, ladders: Ladders, *, half: bool = False) -> list[Record
 
     If that fails, the network is left as it was.
     """
-    job.data.require_training()
+    job.require_training()
     name = last_dense(job.layers)
     head = job.model.get_submodule(name)
     assert isinstance(head, nn.Linear)

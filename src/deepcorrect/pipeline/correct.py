@@ -112,7 +112,7 @@ def correct(
     Returns:
         The correction, left attached, and the records without and with it.
     """
-    job.data.require_training()
+    job.require_training()
     check_options(job, options)
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
@@ -156,7 +156,7 @@ def finetune(
     half: bool = False,
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
-    job.data.require_training()
+    job.require_training()
     require_bare(job.model)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
     name = f"finetune-{len(layers)}"
@@ -193,16 +193,18 @@ def train_and_measure(
     return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
 
 
-def _train_and_measure(
-    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
-) -> tuple[Correction, Record]:
-    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device, task=job.task)
-    samples.ask("baseline", job.model)
-    keep_penultimate(job, distortion, levels, "baseline")
-    layers = job.layers
-    last = layers[-1].name
-    if job.run is not None:
-        job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
+def train_plan(
+    job: Job, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool = False
+) -> Correction:
+    """Attach what a plan says and train it; a run keeps it.
+
+    Args:
+        half: round the trained weights to half precision, and save them so.
+
+    Returns:
+        The correction, left attached. Whatever is raised, the network is left as it was.
+    """
+    last = job.layers[-1].name
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
     try:
         lay_out(correction.to(job.device), layout_of(job.model))
@@ -213,6 +215,22 @@ def _train_and_measure(
             round_to_half(correction)
         if job.run is not None:
             correction.save(job.run.file("correction.safetensors"), half=half)
+    except BaseException:
+        correction.detach()
+        raise
+    return correction
+
+
+def _train_and_measure(
+    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
+) -> tuple[Correction, Record]:
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples.ask("baseline", job.model)
+    keep_penultimate(job, distortion, levels, "baseline")
+    if job.run is not None:
+        job.run.write_json(architecture.FILE, architecture.describe(job.layers, plan).model_dump(mode="json"))
+    correction = train_plan(job, distortion, levels, plan, recipe, half=half)
+    try:
         samples.ask(name, job.model)
         keep_penultimate(job, distortion, levels, name)
         record = measure(job, name, distortion, levels, count_parameters(correction.parameters()), of=of)

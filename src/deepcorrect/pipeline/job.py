@@ -14,7 +14,8 @@ from deepcorrect.base.progress import Reporter, Silent
 from deepcorrect.base.seeding import own_random_state
 from deepcorrect.datasets.batches import batches
 from deepcorrect.datasets.dataset import Dataset
-from deepcorrect.models.admission import ask, plain, try_channels_last
+from deepcorrect.datasets.images import Images
+from deepcorrect.models.admission import ask, plain, require_single_precision, try_channels_last
 from deepcorrect.models.layers import Layer, find_layers
 from deepcorrect.runs.results import Run
 from deepcorrect.tasks.base import Task
@@ -26,9 +27,9 @@ class Job:
     """A network and what it is measured on.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs (logits). It is moved to ``device``, put into
-            eval mode, and laid out channels last in memory where it then answers as before; of a compiled network, the one
-            inside is taken.
+        model: takes images (B, C, H, W) in [0, 1], in whatever precision it computes in, returns logits. It is moved to
+            ``device``, put into eval mode, and laid out channels last in memory where it then answers as before; of a compiled
+            network, the one inside is taken.
         data: training, validation and test images.
         device: of evaluation, ranking and training; where the network is, if it is not given.
         precision: of evaluation and ranking; a recipe has its own precision.
@@ -111,9 +112,18 @@ class Job:
                 self.data.require_outputs(classes)
             try_channels_last(self.model, example, outputs, self.task)
 
+    def require_training(self) -> None:
+        """Refuse to train a correction without labelled images, or on a network in another precision than float32.
+
+        Raises:
+            DeepcorrectError: what is missing, or how to convert the network.
+        """
+        self.data.require_training()
+        require_single_precision(self.model)
+
     @property
     def example(self) -> Tensor:
-        """Two test images, (2, C, H, W) in [0, 1], on the device."""
+        """Two test images, (2, C, H, W) in [0, 1], as the network takes them: its device, precision and memory layout."""
         return laid_out(example_of(self.data).to(self.device), self.model)
 
     @property
@@ -130,7 +140,12 @@ class Job:
 
 def example_of(data: Dataset) -> Tensor:
     """Two test images, (2, C, H, W) in [0, 1]; of a single one, it twice."""
-    return next(batches(data.test.take(torch.arange(2) % len(data.test)), 2, torch.device("cpu"))).images
+    return first_images(data.test)
+
+
+def first_images(images: Images) -> Tensor:
+    """The first two, (2, C, H, W) in [0, 1]; of a single one, it twice."""
+    return next(batches(images.take(torch.arange(2) % len(images)), 2, torch.device("cpu"))).images
 
 
 def count_outputs(model: nn.Module, data: Dataset, example: Tensor) -> int:

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from deepcorrect.base.device import Precision, device_of
 from deepcorrect.base.processes import Processes
-from deepcorrect.datasets.images import Images
+from deepcorrect.datasets.door import as_images
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.models.layers import Layer
+from deepcorrect.models.normalized_input import normalization_of
 from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.reliability import summarize
@@ -33,7 +35,7 @@ from deepcorrect.tasks.classification import CLASSIFICATION
 
 def rank_filters(
     model: nn.Module,
-    images: Images,
+    images: Any,
     distortion: Distortion,
     levels: Sequence[float],
     *,
@@ -51,10 +53,9 @@ def rank_filters(
     """Measure every filter's correction priority, exactly.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is run
-            in eval mode and left as it was.
-        images: with labels; 10 a class in the paper.
-        distortion: what they suffer.
+        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
+        images: labelled, in any of the forms of ``as_images``, all of which are used: 10 a class in the paper. Of a data set
+            with parts, the validation images.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
         score: what the priority is the mean gain of, one of the task's scores; the first without it, top-1 accuracy.
@@ -75,6 +76,8 @@ def rank_filters(
     score = score or task.default_score(gradient=False)
     task.index_of(score)
     processes = processes or Processes()
+    images = as_images(images, "validation", normalization=normalization_of(model), hold=False)
+    images.require_labels("ranking")
     meter = GainMeter(
         model, images, distortion, seed, device_of(model, device), precision, memory, processes, progress, task
     )  # fmt: skip

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from deepcorrect.base.device import dtype_of
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import argument
 from deepcorrect.models.layers import Layer
@@ -118,5 +119,5 @@ def _bytes_an_image(model: nn.Module, layer: Layer, shape: Sequence[int]) -> int
             if not list(module.children()) and not isinstance(module, torch.jit.ScriptModule):
                 stack.callback(module.register_forward_hook(note).remove)
         with torch.no_grad():
-            model(torch.zeros(2, *shape, device=layer.module.weight.device))
+            model(torch.zeros(2, *shape, device=layer.module.weight.device, dtype=dtype_of(model)))
     return max(1, sum(sizes) // 2)

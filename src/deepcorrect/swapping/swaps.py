@@ -7,9 +7,12 @@ none, ``HookSwap`` puts the channels in by a hook and the whole network runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +57,7 @@ class Swaps:
         self.reasons: dict[str, str] = {}
         self._uncaptured = ""
         self._made: dict[str, Swap] = {}
+        self._in_single: Swaps | None = None
 
     @cached_property
     def graph(self) -> Graph | None:
@@ -97,11 +101,24 @@ class Swaps:
             self.reasons[layer.name] = self._uncaptured
             return hooks
         swap = GraphSwap(self.graph, layer)
-        reason = swap.problem or self._compare(swap, hooks)
+        reason = swap.problem or self._difference(layer, swap, hooks)
         if not reason:
             return swap
         self.reasons[layer.name] = reason
         return hooks
+
+    def _difference(self, layer: Layer, swap: GraphSwap, hooks: HookSwap) -> str:
+        """As ``_compare``; of a network in half precision, which rounds away what is compared, it is that of a float32 copy."""
+        if self.images.dtype not in (torch.float16, torch.bfloat16):
+            return self._compare(swap, hooks)
+        try:
+            if self._in_single is None:
+                self._in_single = Swaps(copy.deepcopy(self.model).float(), self.images.float())
+        except Exception as error:  # of what cannot be copied
+            return first_line(error)
+        copies = dict(zip(self.model.modules(), self._in_single.model.modules(), strict=True))
+        self._in_single.of(replace(layer, module=cast(nn.Conv2d, copies[layer.module])))
+        return self._in_single.reasons.get(layer.name, "")
 
     def _compare(self, swap: GraphSwap, hooks: HookSwap) -> str:
         """How a swap on the graph differs from one by hooks, of two filters on two images; nothing where it does not."""

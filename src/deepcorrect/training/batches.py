@@ -82,7 +82,8 @@ class TrainingBatches:
             left -= len(groups)
             parts = [self._processes.part(len(group)) for group in groups]
             mine = [part.of(group) for part, group in zip(parts, groups, strict=True)]
-            for step, (part, group, pixels) in enumerate(zip(parts, mine, self._images.read(mine), strict=True)):
+            read = self._images.of_pass(self._seed, number, passing).read(mine)
+            for step, (part, group, pixels) in enumerate(zip(parts, mine, read, strict=True)):
                 stream = generator(self._seed, Use.STEP, number, passing, step, device=self._device)
                 clean = self._augmented(pixels.to(self._device), stream, part)
                 images = clean
