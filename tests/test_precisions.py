@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_swaps_of_half_precision_are_compared_in_single(dtype: torch.dtype, monk
     network = make_toy("batch-norm").to(dtype)
     layer = dc.find_layers(network, images.to(dtype))[0]
     assert isinstance(Swaps(network, images.to(dtype)).of(layer), GraphSwap)
-    finish = GraphBatch.finish
+    finish: Callable[..., Tensor] = GraphBatch.finish
 
     def wrong(batch: GraphBatch, filters: Tensor, indices: Tensor) -> Tensor:
         return finish(batch, filters, indices) * 1.01
