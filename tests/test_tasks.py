@@ -17,6 +17,7 @@ from deepcorrect.datasets.images import ImageSet
 from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.models.layers import Layer, find_layers
+from deepcorrect.pipeline.baselines import assess
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions, rank
 from deepcorrect.ranking.attribution import attribute_filters
@@ -201,6 +202,12 @@ def test_an_unknown_score_is_named_with_those_there_are(method: str, score: str)
         pytest.raises(DeepcorrectError, match=r"^--score pixel_accuracy: has no gradient .* use log_likelihood$"),
     ):
         Segmentation().index_of("pixel_accuracy", gradient=True)
+
+
+def test_a_run_has_no_place_for_other_metrics_and_says_so_before_anything_is_measured() -> None:
+    toy = make(Regression())
+    with pytest.raises(DeepcorrectError, match="no fields for negative_error of regression; use evaluate and train"):
+        assess(Job(toy.network, toy.data, task=toy.task), [(NOISE, LEVELS)])
 
 
 class Merged(Regression):

@@ -54,20 +54,20 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._product: object = None  # of matrices, if that was the last operation
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kind, options = getattr(func, "overloadpacket", func), kwargs or {}
-        if kind not in self._operations and hasattr(func, "decompose"):
+        operation, options = getattr(func, "overloadpacket", func), kwargs or {}
+        if operation not in self._operations and hasattr(func, "decompose"):
             with self:
                 result = func.decompose(*args, **options)
             if result is not NotImplemented:
                 return result
         result = func(*args, **options)
-        if kind in self._operations:
-            self.total += self._operations[kind](*args, **options, out_val=result) // 2
-        added = kind in (aten.add, aten.add_) and args[0] is self._product and getattr(args[1], "ndim", 0) == 1
-        if added or kind is aten.addmm or (kind is aten.convolution and args[2] is not None):
+        if operation in self._operations:
+            self.total += self._operations[operation](*args, **options, out_val=result) // 2
+        added = operation in (aten.add, aten.add_) and args[0] is self._product and getattr(args[1], "ndim", 0) == 1
+        if added or operation is aten.addmm or (operation is aten.convolution and args[2] is not None):
             self.total += result.numel()
-        viewed = kind in (aten.view, aten._unsafe_view) and args[0] is self._product
-        self._product = result if viewed or kind in (aten.mm, aten.bmm) else None
+        viewed = operation in (aten.view, aten._unsafe_view) and args[0] is self._product
+        self._product = result if viewed or operation in (aten.mm, aten.bmm) else None
         return result
 
 

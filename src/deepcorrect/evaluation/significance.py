@@ -47,9 +47,9 @@ def holm(probabilities: Sequence[float]) -> tuple[float, ...]:
     """Holm's adjustment of some p-values: with those below 0.05 rejected, an error among all has a chance of at most 0.05."""
     adjusted = [0.0] * len(probabilities)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
-        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[index]))
+        adjusted[index] = largest
     return tuple(adjusted)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.names import readable
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.answers import keep_answers
@@ -26,8 +27,15 @@ def measure(
         of: what decides the answers, for the run; the network's own traits without it.
 
     Raises:
-        DeepcorrectError: the run holds answers of something else under this name.
+        DeepcorrectError: the run holds answers of something else under this name, or records have no place for the task's
+            metrics.
     """
+    fields = {f"{mean}{metric}" for metric in job.task.metrics for mean in ("", "mean_")}
+    if not fields <= Record.model_fields.keys():
+        raise DeepcorrectError(
+            f"records of a run have no fields for {', '.join(job.task.metrics)} of {job.task.name}; use evaluate and train "
+            "with this task instead"
+        )
     if job.run is not None:
         job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))

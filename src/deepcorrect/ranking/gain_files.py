@@ -66,12 +66,12 @@ class GainFiles:
 
     def _read(self, file: Path, layer: Layer, level: float, some: Sequence[int] | None) -> Gains:
         require_same(file, _header(file), self._provenance | _part(layer, level, some))
-        found = read_tensors(file)
+        tensors = read_tensors(file)
         scores, images = len(self.meter.task.scores), len(self.meter.images)
         wanted = {"before": (scores, images), "each": (scores, layer.filters, images)}
-        if {name: tuple(value.shape) for name, value in found.items()} != wanted:
+        if {name: tuple(value.shape) for name, value in tensors.items()} != wanted:
             raise DeepcorrectError(f"{file}: does not hold the gains of {layer.name}; delete it to have it made again")
-        return Gains(**found)
+        return Gains(**tensors)
 
 
 def _part(layer: Layer, level: float, some: Sequence[int] | None) -> dict[str, Any]:

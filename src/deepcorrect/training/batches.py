@@ -18,8 +18,8 @@ from deepcorrect.training.recipes import Recipe
 
 
 class TrainingBatch(NamedTuple):
-    """Images (B, C, H, W) in [0, 1] as the network sees them, the same without distortion, their labels (B,), and what share of
-    the whole batch they are."""
+    """Images (B, C, H, W) in [0, 1] as the network sees them, the same without distortion, their labels (B, ...), and what
+    share of the whole batch they are."""
 
     images: Tensor
     clean: Tensor
