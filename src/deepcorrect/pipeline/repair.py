@@ -270,13 +270,17 @@ def load_correction(path: Path | str, model: nn.Module, example: Any = None) -> 
     Args:
         path: a file of ``Correction.save``.
         model: in whatever precision it computes in.
-        example: images (B, C, H, W) in [0, 1], or data in any of the forms of ``as_images``; labels are not needed.
+        example: images (B, C, H, W) in [0, 1], or data in any of the forms of ``as_images``; labels are not needed. Only files
+            of older versions, which do not say the images' shape, need any.
+
+    Returns:
+        The correction, whose plan has the names that the layers have in ``model``.
 
     Raises:
         DeepcorrectError: the file is missing or unsound, or belongs to another network; the message says in what they differ.
             The network is left as it was.
     """
-    return adapters.load_correction(path, model, _example(model, example))
+    return adapters.load_correction(path, model, None if example is None else _example(model, example))
 
 
 def _example(model: nn.Module, data: Any) -> Tensor:
