@@ -85,7 +85,7 @@ def test_tensors_that_do_not_fit(saved: Path, change: Callable[[State], State], 
         (lambda header: header | {"plan": header["plan"] | {"retrained": ["3", "3"]}}, "layer 3 is to be retrained twice"),
         (lambda header: header | {"plan": header["plan"] | {"filters": {"0": [-1]}}}, "layer 0 has 8 filters, numbered from 0"),
         (lambda header: header | {"plan": header["plan"] | {"filters": {"": [0]}}}, "unknown layer ''"),
-        (lambda header: header | {"plan": header["plan"] | {"unit": "huge"}}, "huge: unknown"),
+        (lambda header: header | {"plan": header["plan"] | {"unit": "huge"}}, "unit='huge': unknown"),
     ],
 )
 def test_headers_that_lie(saved: Path, change: Callable[[Header], Header | str], reason: str) -> None:
