@@ -18,6 +18,6 @@ class SharedDescriptions(griffe.Extension):
             obj.docstring.value = SHARED.sub(_each, obj.docstring.value)
 
 
-def _each(found: re.Match[str]) -> str:
-    indent, names, text = found.groups()
+def _each(match: re.Match[str]) -> str:
+    indent, names, text = match.groups()
     return "\n".join(f"{indent}{name}: {text}" for name in names.split(", "))
