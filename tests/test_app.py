@@ -166,7 +166,7 @@ def test_a_port_that_is_taken(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DeepcorrectError, match=f"^port={port}: it is taken"):
+        with pytest.raises(DeepcorrectError, match=f"^port={port}: it is in use"):
             serve(trial, {"blur": (1, 2)}, "blur", [], port)
 
 
@@ -189,7 +189,7 @@ def test_the_page_in_a_browser(baseline: Path, blurred: Path, tmp_path: Path) ->
     )  # fmt: skip
     try:
         assert server.stdout is not None
-        assert server.stdout.readline() == f"http://127.0.0.1:{port} (Ctrl-C ends it)\n"
+        assert server.stdout.readline() == f"http://127.0.0.1:{port} (Ctrl-C stops it)\n"
         with browsing.sync_playwright() as driver:
             flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
             browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)

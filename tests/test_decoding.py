@@ -73,13 +73,13 @@ def test_colours_of_sixteen_bits_are_scaled(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "floats to 255": (
         lambda: tiff((RAMP / 257).astype("<f4"), 32, kind=3),
-        "floats from 0 to 255, where 0 is black and 1 white",
+        "its floats are from 0 to 255, but 0 is black and 1 white",
     ),
-    "not a number": (lambda: tiff(np.full((48, 64), np.nan, "<f4"), 32, kind=3), "floats that are not all finite"),
-    "32 bits": (lambda: tiff(RAMP.astype("<i4"), 32, kind=2), "its integers have a sign"),
-    "32 bits, no sign": (lambda: tiff(RAMP.astype("<u4"), 32), "integers of 32 bits, so which of them is white is not known"),
-    "16 bits with a sign": (lambda: tiff((RAMP - 32768).astype("<i2"), 16, kind=2), "its integers have a sign"),
-    "8 bits with a sign": (lambda: tiff((RAMP / 257 - 128).astype("i1"), 8, kind=2), "its integers have a sign"),
+    "not a number": (lambda: tiff(np.full((48, 64), np.nan, "<f4"), 32, kind=3), "its floats are not all finite"),
+    "32 bits": (lambda: tiff(RAMP.astype("<i4"), 32, kind=2), "its integers are signed"),
+    "32 bits, no sign": (lambda: tiff(RAMP.astype("<u4"), 32), "its integers have 32 bits, so the value of white is unknown"),
+    "16 bits with a sign": (lambda: tiff((RAMP - 32768).astype("<i2"), 16, kind=2), "its integers are signed"),
+    "8 bits with a sign": (lambda: tiff((RAMP / 257 - 128).astype("i1"), 8, kind=2), "its integers are signed"),
     "no pixels": (bytes, r"not a readable image \(UnidentifiedImageError\)"),
     "cut off": (lambda: tiff(SIXTEEN, 16)[:3000], "not a readable image"),
 }
@@ -95,7 +95,7 @@ def test_values_without_a_known_range_are_refused(name: str, tmp_path: Path) -> 
 
 
 def test_unknown_colours_are_refused() -> None:
-    with pytest.raises(DeepcorrectError, match="its colours are of Pillow's mode LAB"):
+    with pytest.raises(DeepcorrectError, match=r"its colour mode \(Pillow's LAB\)"):
         decode("print", lambda: Image.new("LAB", (4, 4)), None, False)
 
 

@@ -170,7 +170,7 @@ def test_programs_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         def forward(self, images: Tensor) -> Tensor:
             return images.reshape(len(images), -1)
 
-    with pytest.raises(DeepcorrectError, match=r"for 2 image\(s\) at a time alone; export it with dynamic_shapes"):
+    with pytest.raises(DeepcorrectError, match=r"for 2 image\(s\) at a time only; export it with dynamic_shapes"):
         load_model(exported(Reshaping(), tmp_path / "static.pt2"))
     with pytest.raises(DeepcorrectError, match="exported in training mode"):
         load_model(exported(make_toy("batch-norm").train(), tmp_path / "training.pt2", dynamic_shapes=BATCH))

@@ -162,7 +162,7 @@ def test_which_of_several_columns_is_used_is_told(files: list[str], tmp_path: Pa
     spec = saved(tmp_path, train=library.Dataset.from_dict(columns, features=features))
     told: list[str] = []
     assert contents(load_dataset(spec, warn=told.append)) == truth(files)
-    used = "the first is used; remove_columns leaves another one"
+    used = "the first is used; remove it (remove_columns) to use another"
     assert told == [f"{spec}: of its columns image, mask {used}", f"{spec}: of its columns label, coarse {used}"]
 
 
@@ -171,7 +171,7 @@ def test_splits_that_are_not_used_are_told(files: list[str], tmp_path: Path) -> 
     told: list[str] = []
     data = load_dataset(saved(tmp_path, extra=rows.select(range(2)), train=rows), warn=told.append)
     assert contents(data) == truth(files)
-    assert [message.split(": ", 1)[1] for message in told] == ["not used of its splits: extra"]
+    assert [message.split(": ", 1)[1] for message in told] == ["splits that are not used: extra"]
 
 
 def test_a_single_table_of_save_to_disk_is_read(files: list[str], tmp_path: Path) -> None:

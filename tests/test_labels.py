@@ -45,7 +45,10 @@ def test_names_of_imagenet(classes: list[str], outputs: list[int]) -> None:
         (["crane", "tench"], r"class crane may be the network's output 134 \(n02012849 crane\) or 517 \(n03126707 crane\)"),
         (["maillot"], "class maillot may be the network's output 638 .* or 639 "),
         (["panda"], "class panda may be the network's output 387 .* or 388 "),
-        (["tench", "unicorn"], "class unicorn is none of the network's 1000 outputs by name; .* as load_dataset's outputs$"),
+        (
+            ["tench", "unicorn"],
+            "class unicorn matches none of the network's 1000 outputs by name; .* as load_dataset's outputs$",
+        ),
         (["n01440764", "tench"], "classes n01440764 and tench are both output 0 "),
     ],
 )
@@ -61,7 +64,7 @@ def test_as_many_names() -> None:
     assert match_classes(["crane", "crane"], ["background", "crane", "crane"]) == (1, 2)
     with pytest.raises(DeepcorrectError, match="class crane may be"):
         match_classes(["emu", "crane"], ["emu", "crane", "crane"])
-    with pytest.raises(DeepcorrectError, match="class emu is none of the network's 2 outputs"):
+    with pytest.raises(DeepcorrectError, match="class emu matches none of the network's 2 outputs"):
         match_classes(["cat", "emu"], ["dog", "cat"])
 
 
@@ -80,7 +83,7 @@ def test_labels_number_outputs(tmp_path: Path) -> None:
     told: list[str] = []
     ordered = load_dataset(f"folder:{tmp_path}", whole=True, outputs=["0", "1"], warn=told.append)
     assert (ordered.classes, ordered.test.labels.tolist()) == (("bee", "dog"), [0, 0, 1, 1, 1])
-    assert "none of its 2 classes is called like the network's outputs (bee; 0)" in told[0]
+    assert "none of its 2 classes has the name of one of the network's outputs (bee; 0)" in told[0]
 
 
 def network(outputs: int) -> nn.Module:
@@ -140,8 +143,8 @@ def test_files_of_wordnet_ids(tmp_path: Path) -> None:
         (b"\n", "it is empty"),
         (b"cat\ndog\ncat\n", "outputs 0 and 2 are both called cat"),
         (b"caf\xe9\n", "line 1 is not UTF-8 text"),
-        (b'{"0": "cat", "2": "dog"}', "its numbers do not go from 0 to 1"),
-        (b'{"a": "cat"}', "neither its keys nor its values are all numbers"),
+        (b'{"0": "cat", "2": "dog"}', "its numbers are not 0 to 1, each"),
+        (b'{"a": "cat"}', "neither all of its keys nor all of its values"),
         (b'["cat", 3]', "not all of its 2 names are text"),
         (b'["cat"', "not sound JSON"),
     ],

@@ -93,10 +93,19 @@ def test_a_hugging_face_network_takes_corrections(tmp_path: Path) -> None:
         ({"image_processor_type": "ViTImageProcessor", "rescale_factor": 1.0}, "its rescale_factor 1 is not supported"),
         ({"image_processor_type": "ViTImageProcessor", "size": {"height": 20, "width": 40}}, "only square images"),
         ({"image_processor_type": "MobileViTImageProcessor"}, r"MobileViTImageProcessorPil \(do_flip_channel_order\) prepares"),
-        ({"image_processor_type": "PerceiverImageProcessor"}, "PerceiverImageProcessorPil prepares images otherwise than by"),
-        ({"image_processor_type": "ViTImageProcessor", "do_rescale": False}, "ViTImageProcessorPil prepares images otherwise"),
+        (
+            {"image_processor_type": "PerceiverImageProcessor"},
+            "PerceiverImageProcessorPil prepares images in another way than by",
+        ),
+        (
+            {"image_processor_type": "ViTImageProcessor", "do_rescale": False},
+            "ViTImageProcessorPil prepares images in another way",
+        ),
         ({"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True}, r"EfficientNet\w+ \(rescale_offset\)"),
-        ({"image_processor_type": "DetrImageProcessor"}, r"DetrImageProcessorPil \(.*do_pad.*\) prepares images otherwise"),
+        (
+            {"image_processor_type": "DetrImageProcessor"},
+            r"DetrImageProcessorPil \(.*do_pad.*\) prepares images in another way",
+        ),
     ],
 )
 def test_what_cannot_be_prepared_is_refused(processor: dict[str, Any], reason: str, tmp_path: Path) -> None:
@@ -136,7 +145,8 @@ def test_a_library_that_does_not_fit_torch_is_named_with_its_remedy(tmp_path: Pa
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     with pytest.raises(
-        DeepcorrectError, match=r"timm does not import beside this torch: operator .* install both from one index"
+        DeepcorrectError,
+        match=r"timm cannot be imported with this version of torch: operator .* install both from the same index",
     ):
         load_model("timm:resnet18")
 

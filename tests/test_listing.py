@@ -67,7 +67,7 @@ def test_every_kind_of_picture_is_read_and_others_are_told(tmp_path: Path) -> No
     pictures = ["1.jfif", "2.JPE", "3.jp2", "4.tga", "5.dib", "6.pnm", "7.apng", "8.mpo", "9.webp", "a.tar.jpg"]
     touch(tmp_path, *pictures, *(f"{place}.cr2" for place in range(3)), "b.MOV", "README", "notes.txt", "labels.csv", "x.psd")
     assert names(tmp_path) == pictures
-    assert lines(tmp_path) == ["passed over, as no pictures that Pillow reads here: 3 .cr2, 1 without a suffix, 1 .mov, 1 .psd"]
+    assert lines(tmp_path) == ["skipped, because Pillow cannot read them here: 3 .cr2, 1 without a suffix, 1 .mov, 1 .psd"]
     assert lines(touch(tmp_path / "plain", "1.jpg", "notes.TXT", "Thumbs.db", "desktop.ini", ".DS_Store")) == []
 
 
@@ -86,7 +86,7 @@ def test_hidden_copies_are_left_out_and_counted(name: str, tmp_path: Path) -> No
     assert is_hidden(root / name)
     assert not is_hidden(root)
     assert names(root) == ["1.jpg", "in/2.jpg"]
-    assert lines(root) == ["passed over: 3 hidden picture(s), such as those in .ipynb_checkpoints"]
+    assert lines(root) == ["skipped: 3 hidden image(s), such as those in .ipynb_checkpoints"]
 
 
 def test_linked_files_and_folders_are_read_once(tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_linked_files_and_folders_are_read_once(tmp_path: Path) -> None:
     os.mkfifo(root / "pipe.jpg")
     assert names(root) == ["1.jpg", "4.jpg", "broken.jpg", "in/2.jpg", "itself.jpg", "second/3.jpg"]
     assert lines(root) == [
-        "passed over, as no pictures that Pillow reads here: 1 .jpg",
-        "passed over: 2 link(s) to folders that are read already",
+        "skipped, because Pillow cannot read them here: 1 .jpg",
+        "skipped: 2 link(s) to folders that have been read already",
     ]
 
 
@@ -133,8 +133,8 @@ def test_what_a_whole_folder_passes_over_is_one_line(tmp_path: Path) -> None:
     data = load_dataset(f"folder:{tmp_path}", warn=told.append)
     assert size(data) == 30
     assert told == [
-        f"folder:{tmp_path}: passed over, as no pictures that Pillow reads here: 2 .mov",
-        f"folder:{tmp_path}: passed over: 24 hidden picture(s), such as those in .ipynb_checkpoints",
+        f"folder:{tmp_path}: skipped, because Pillow cannot read them here: 2 .mov",
+        f"folder:{tmp_path}: skipped: 24 hidden image(s), such as those in .ipynb_checkpoints",
     ]
     images = [image.numpy().tobytes() for part in (data.train, data.validation, data.test) for image in part.held().images]
     assert len(set(images)) == 24 + 6

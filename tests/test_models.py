@@ -51,7 +51,7 @@ def test_alexnet_normalises_across_channels_as_convnets_keras_does() -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     write_tensors(file, SmallCNN(classes=3).state_dict())
-    with pytest.raises(DeepcorrectError, match=r"these weights are of another network: size mismatch for conv4"):
+    with pytest.raises(DeepcorrectError, match=r"these weights belong to another network: size mismatch for conv4"):
         load_model("smallcnn", classes=10, channels=1, weights=file)
     file.write_bytes(b"nothing")
     with pytest.raises(DeepcorrectError, match="not a sound safetensors file"):

@@ -81,7 +81,7 @@ def test_a_class_may_be_called_like_a_split(tmp_path: Path) -> None:
     data, told = load(tmp_path, {"train": 10, "car": 10, "plane": 10})
     assert data.classes == ("car", "plane", "train")
     assert len(told) == 1
-    assert f"{tmp_path / 'train'}: taken for a class" in told[0]
+    assert f"{tmp_path / 'train'}: taken as a class" in told[0]
 
 
 def test_classes_inside_of_splits_may_be_called_anything(tmp_path: Path) -> None:
@@ -94,15 +94,15 @@ def test_classes_inside_of_splits_may_be_called_anything(tmp_path: Path) -> None
     ("sizes", "message"),
     [
         (below(train=PETS, val=PETS, valid=PETS), "val and valid are both its val images"),
-        (below(train=PETS, val=PETS) | {"emu": 3}, "train is a split, a folder of classes, and emu beside it is none"),
+        (below(train=PETS, val=PETS) | {"emu": 3}, "train is a split .*, but emu beside it is not"),
         ({"train": 5, "test": 5}, "test and train hold images but no sub-folders of classes"),
         ({"train": 5, "test": 5, "cat": 5}, "test and train hold images but no sub-folders of classes"),
         ({"test": 5}, "test holds images but no sub-folders of classes"),
         (below(cat={"train": 5, "test": 5}, dog={"train": 5, "test": 5}), "test and train are splits inside of a class"),
         ({f"images/{place}": 3 for place in below(train=PETS, val=PETS)}, "if those are the classes, give .*images"),
-        (below(train=PETS, val={"Cat": 2, "dog": 2}), "val/Cat and .*train/cat differ in upper and lower case"),
+        (below(train=PETS, val={"Cat": 2, "dog": 2}), "val/Cat and .*train/cat differ only in upper and lower case"),
         (below(train={"caf\u00e9": 3, "bar": 3}, val={"cafe\u0301": 3}), r"'cafe\\u0301'\) and .*'caf\\xe9'\) differ"),
-        ({"caf\u00e9": 3, "cafe\u0301": 3}, r"'cafe\\u0301' and 'caf\\xe9' differ in their Unicode alone"),
+        ({"caf\u00e9": 3, "cafe\u0301": 3}, r"'cafe\\u0301' and 'caf\\xe9' differ only in their Unicode form"),
         (below(train=PETS | {"emu": 0}, val=PETS | {"emu": 3}), "train/emu: no images"),
         (below(train=PETS, val=PETS | {"emu": 3}), "val/emu: a class that the training images do not have"),
         (below(train=PETS, val={"cat": 0, "dog": 0}), "val: no images that can be read in any of its 2 classes' folders"),
@@ -137,9 +137,9 @@ def test_images_outside_of_classes_are_told(tmp_path: Path) -> None:
     data, told = load(tmp_path, below(train=PETS | {"": 2}, val=PETS) | {"": 3, "annotations": 0, "test": 4})
     assert sizes_of(data) == (22, 2, 24)
     assert [line.removeprefix(str(tmp_path)) for line in told] == [
-        "/test: left out, for it has no sub-folders of classes (4 images)",
-        ": 3 image(s) directly in it, 00.png the first, are of no class and left out",
-        "/train: 2 image(s) directly in it, 00.png the first, are of no class and left out",
+        "/test: left out, because it has no sub-folders of classes (4 images)",
+        ": 3 image(s) directly in it, 00.png the first, belong to no class and are left out",
+        "/train: 2 image(s) directly in it, 00.png the first, belong to no class and are left out",
     ]
 
 

@@ -73,16 +73,19 @@ def test_the_state_dict_in_a_file_is_found(name: str, inside: bool, state: State
             lambda state: put("student.", state) | put("teacher.", doubled(state)),
             r"several .* \(student\., teacher\.\)",
         ),
-        (lambda state: {name: value for name, value in state.items() if name[0] != "3"}, r"it lacks 3\.weight, 3\.bias$"),
+        (lambda state: {name: value for name, value in state.items() if name[0] != "3"}, r"they lack 3\.weight, 3\.bias$"),
         (
             lambda state: put("module.", state) | {"module.9": torch.rand(1)},
-            r"without the prefix module\. it has 9, which",
+            r"without the prefix module\. they have 9, which",
         ),
         (
             lambda state: put("module.", state | {"3.bias": torch.rand(7)}),
             r"size mismatch for 3\.bias: \(7,\) in .* \(5,\)",
         ),
-        (lambda state: {"a": torch.rand(1)}, r"it lacks 0\.weight, 0\.bias and 6 more; it has a, which the network has not"),
+        (
+            lambda state: {"a": torch.rand(1)},
+            r"they lack 0\.weight, 0\.bias and 6 more; they have a, which the network does not have",
+        ),
         (lambda state: {"state_dict": state, "args": argparse.Namespace()}, r"holds a argparse\.Namespace, .* may run code"),
         (lambda state: [state], "not a state dict"),
         (lambda state: {0: torch.rand(2)}, "not a state dict"),

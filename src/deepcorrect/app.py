@@ -130,8 +130,8 @@ def serve(
                 prevent_thread_lock=True, quiet=True, show_error=True, footer_links=[], theme=theme, css=_CSS,
             )  # fmt: skip
         except OSError:
-            raise DeepcorrectError(f"{argument('port', port)}: it is taken or not allowed; give another") from None
-        print(f"http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+            raise DeepcorrectError(f"{argument('port', port)}: it is in use or not allowed; give another") from None
+        print(f"http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
         page.block_thread()
 
 
@@ -168,8 +168,8 @@ def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str
                 gradio.Markdown("### Your image")
                 image = gradio.Image(label="Your image", image_mode=None, sources=["upload", "clipboard"], **look)
             with gradio.Column():
-                gradio.Markdown(f"### What the networks get, {size}x{size} pixels")
-                shown = gradio.Image(label="What the networks get", interactive=False, **look)
+                gradio.Markdown(f"### What the networks see, {size}x{size} pixels")
+                shown = gradio.Image(label="What the networks see", interactive=False, **look)
         with gradio.Row():
             kind = gradio.Dropdown(list(ladders), value=chosen, label="Distortion")
             severity = gradio.Slider(0, label="Severity", buttons=[], **slider_of(chosen))

@@ -1,4 +1,4 @@
-"""The machine: which device, which precision, which order in memory, and memory that is kept instead of returned."""
+"""The machine: device, precision, memory layout, and freed memory that the process keeps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def device_of(model: nn.Module, device: torch.device | str | None = None) -> torch.device:
-    """The device that is asked for; without one, that where the network is, which is the CPU for one without any numbers.
+    """The given device; if none is given, the device of the network, which is the CPU for one without parameters and buffers.
 
     Raises:
         DeepcorrectError: the named device is unknown or not on this machine.
@@ -69,11 +69,11 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
 
 
 _CPU_ALLOCATOR = "DefaultCPUAllocator"
-"""Named by torch where memory does not suffice on a CPU, which is a RuntimeError like any other."""
+"""Torch raises a plain RuntimeError that names it when a CPU lacks memory."""
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it comes from, is that memory does not suffice."""
+    """Whether an error, or one of its causes, is a lack of memory."""
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or _CPU_ALLOCATOR in str(error):
             return True
@@ -82,7 +82,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def pass_memory(device: torch.device) -> int:
-    """Bytes that a pass of a ranking may take without being told: half of what a GPU has free, else near what caches hold."""
+    """Default memory of a pass of a ranking, in bytes: half of what a GPU has free; 80 MB on a CPU, about what caches hold."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
     return 80_000_000
@@ -111,7 +111,7 @@ def dtype_of(model: nn.Module) -> torch.dtype:
 
 
 def layout_of(model: nn.Module) -> torch.memory_format:
-    """The memory layout of a network: that of the first weight of a convolution which has one layout and not the other too."""
+    """The memory layout of a network, contiguous or channels last: that of its first weight for which the two differ."""
     for weight in _convolutional(model):
         last = weight.is_contiguous(memory_format=torch.channels_last)
         if last != weight.is_contiguous():
@@ -120,7 +120,7 @@ def layout_of(model: nn.Module) -> torch.memory_format:
 
 
 def lay_out(module: nn.Module, layout: torch.memory_format) -> dict[nn.Parameter, Tensor]:
-    """Bring a module's convolutional weights into a memory layout; those that share their memory are left as they are.
+    """Bring a module's convolutional weights into a memory layout; weights that share memory with others are left as they are.
 
     Returns:
         What each weight held before, to put it back by ``weight.data = ...``.
@@ -145,12 +145,12 @@ def layout_kept(model: nn.Module) -> Iterator[None]:
 
 
 def _convolutional(module: nn.Module) -> Iterator[nn.Parameter]:
-    """Parameters with four dimensions, of real numbers."""
+    """Ordinary floating-point parameters with four dimensions."""
     return (weight for weight in module.parameters() if _is_plain(weight) and weight.ndim == 4)
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether it is an ordinary tensor of real numbers, not sparse, quantised, lazy or of a subclass."""
+    """Whether it is an ordinary floating-point tensor: not sparse, quantised, lazy, an inference tensor or of a subclass."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.is_meta:
         return False
     return tensor.is_floating_point() and not tensor.is_inference()
@@ -170,10 +170,10 @@ def usable_cores() -> int:
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory it frees (glibc only; elsewhere nothing happens).
+    """Let this process keep the memory that it frees (with glibc; elsewhere nothing happens).
 
-    glibc maps every large block afresh and hands it back at once, so that each activation of each step is paid for in
-    page faults: a quarter to a third of a training step on a CPU.
+    By default glibc maps every large block afresh and returns it to the kernel as soon as it is freed, so each activation of
+    each step costs page faults: a quarter to a third of a training step on a CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return

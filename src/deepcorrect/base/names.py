@@ -1,7 +1,8 @@
-"""Names as the user's disk and files have them, made fit to be shown.
+"""Names from the user's disk and files, made safe to store and print.
 
-A name may be no text at all (a folder's that is not UTF-8: Python holds its bytes as lone surrogates, which no encoding takes),
-or move the cursor of a terminal. Paths keep their bytes; what is stored and shown of them goes through here.
+A name may not be valid text (Python represents the bytes of a file name that is not UTF-8 as lone surrogates, which cannot be
+encoded), or it may contain characters that move a terminal's cursor. Paths keep their bytes; whatever is stored or printed of
+them goes through these functions.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from typing import Any
 
 _NO_TEXT = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""They would turn what stands behind the name."""
+"""They would reverse the text after the name."""
 
 
 def encodable(text: str) -> str:
-    """A text in which replacement characters stand for bytes that were none of UTF-8, and for what controls a terminal."""
+    """The text with U+FFFD in place of bytes that were not UTF-8 and of control characters; tabs and line ends stay."""
     return _NO_TEXT.sub("\ufffd", text)
 
 
 def readable(name: str) -> str:
-    """A name on one line, encodable, with single spaces for any white space."""
+    """The name on one line, safe to print, with single spaces in place of all white space."""
     return _DIRECTIONS.sub("\ufffd", encodable(" ".join(name.split())))
 
 
 def encodable_json(content: Any) -> Any:
-    """What JSON holds, its texts and keys made encodable."""
+    """A value that JSON can hold, with its texts and keys made encodable."""
     if isinstance(content, str):
         return encodable(content)
     if isinstance(content, dict):

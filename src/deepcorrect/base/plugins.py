@@ -1,4 +1,4 @@
-"""Python files of the user's: a network's factory, or a distortion that registers itself."""
+"""Python files that the user wrote: the factory of a network, or a distortion that registers itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepcorrect.base.seeding import own_random_state
 
 
 def load_file(path: Path) -> ModuleType:
-    """Import a Python file by path, once a process; it leaves the global random state as it was.
+    """Import a Python file by path, once per process; the global random state is left as it was.
 
     Raises:
         DeepcorrectError: the file is missing or fails to import.

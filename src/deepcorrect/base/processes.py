@@ -1,4 +1,4 @@
-"""Several processes at one job, as ``accelerate launch`` and ``torchrun`` start them: whose part is which, sums over all."""
+"""Processes that share one job, started by ``accelerate launch`` or ``torchrun``: each one's part, and sums over all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 
 class Part(NamedTuple):
-    """Which rows of a batch of ``whole`` rows a process has: ``start`` up to ``stop``.
+    """The rows of a batch of ``whole`` rows that one process works on: ``start`` up to, but not including, ``stop``.
 
-    Random numbers are drawn for the whole batch, of which each process uses its part: they do not depend on how many share it.
+    Random numbers are drawn for the whole batch, and each process uses those of its part, so they do not depend on how many
+    processes there are.
     """
 
     start: int
@@ -27,13 +28,13 @@ class Part(NamedTuple):
     whole: int
 
     def of(self, values: Tensor) -> Tensor:
-        """Its part of values that were drawn for the first rows of the batch, or for all."""
+        """These rows, (rows, ...), of values that were drawn for the whole batch, (whole, ...), or for its first rows."""
         return values[self.start : self.stop]
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that share the work.
+    """This process, and how many share the work.
 
     Attributes:
         rank: its number, from 0 on.
@@ -47,7 +48,7 @@ class Processes:
 
     @classmethod
     def launched(cls, device: str) -> Processes:
-        """Join those that were launched together, if any were.
+        """Join the processes that were launched together, if there are several.
 
         Args:
             device: ``auto`` gives each process a GPU of its own where there are any, ``cpu`` none.
@@ -66,19 +67,19 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this one speaks and writes for all."""
+        """Whether this process prints and writes files for all."""
         return self.rank == 0
 
     def mine(self, parts: Sequence[T]) -> Sequence[T]:
-        """Those parts of the work that are this process's."""
+        """The parts of the work that this process does: every ``count``-th."""
         return parts[self.rank :: self.count]
 
     def part(self, rows: int) -> Part:
-        """This process's part of a batch: rows that stand together, as many as the others have, or one more."""
+        """This process's part of a batch of so many rows: consecutive rows, at most one more than another process has."""
         return Part(rows * self.rank // self.count, rows * (self.rank + 1) // self.count, rows)
 
     def average(self, module: nn.Module) -> None:
-        """Bring a module's floating-point buffers to their mean over all processes."""
+        """Replace a module's floating-point buffers by their mean over all processes."""
         if self.count > 1:
             for buffer in module.buffers():
                 if buffer.is_floating_point():
@@ -107,7 +108,7 @@ class Processes:
         return summed
 
     def agreed(self, value: T) -> T:
-        """What the first process has there."""
+        """The first process's value, in every process."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list

@@ -1,7 +1,7 @@
-"""Every random number comes from a seed, a use and a place, never from hidden state.
+"""Every random number comes from a seed, a use and an index, never from hidden state.
 
-A stream is named by the seed, what it is for, and where (epoch, step, layer ...). Equal names give equal numbers, whatever was
-drawn before, so that an interrupted run continues with the numbers of an uninterrupted one.
+A stream is named by the seed, what it is used for, and an index (epoch, step, layer ...). The same name gives the same numbers
+whatever was drawn before, so an interrupted run continues with the numbers of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class Use(IntEnum):
     ITEM = 9
 
 
-def generator(seed: int, use: Use, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """The stream of a seed (0 to ``LARGEST_SEED``), a use and a place (numbers from 0 on), on ``device``."""
-    name = (seed, use, *(number + 1 for number in place))  # a zero at the end would name the stream without it
+def generator(seed: int, use: Use, *index: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """The stream of a seed (0 to ``LARGEST_SEED``), a use and an index (any count of numbers from 0 on), on ``device``."""
+    name = (
+        seed,
+        use,
+        *(number + 1 for number in index),
+    )  # without the 1, (seed, use, 0) would name the same stream as (seed, use)
     state = np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> np.uint64(1)
     return torch.Generator(device).manual_seed(int(state))
 
@@ -49,8 +53,8 @@ def normal_field(seed: int, index: int, severity: float, shape: tuple[int, ...])
 
 @contextmanager
 def own_random_state(seed: int) -> Iterator[None]:
-    """Seed torch's global generators for code that draws from them, such as a network's, and leave them, NumPy's and Python's
-    as they were."""
+    """Seed torch's global generators for code that draws from them, such as a network's constructor; on exit these generators,
+    NumPy's and Python's are as they were before."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     before, numpy, python = torch.get_rng_state(), np.random.get_state(), random.getstate()

@@ -1,7 +1,7 @@
 """CIFAR-100 as its authors distribute it: the "python version", three pickles in one folder.
 
-A pickle can run any code when it is opened. These files need only numbers, strings and NumPy arrays, so the reader
-resolves nothing else and a hostile file is refused.
+A pickle can run any code when it is opened. These files need only numbers, strings and NumPy arrays, so the reader resolves
+nothing else, and refuses a hostile file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ALLOWED = {
 class _CifarUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which CIFAR never needs")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR-100 file needs")
         return super().find_class(module, name)
 
 
@@ -60,7 +60,7 @@ def read_cifar100(root: Path, *, seed: int = 0) -> Dataset:
 
 
 def is_complete(root: Path) -> bool:
-    """Whether the three files are there and sound."""
+    """Whether the three files are there and intact."""
     try:
         read_cifar100(root)
     except DeepcorrectError:
@@ -90,9 +90,9 @@ def unpack_archive(archive: bytes, md5: str, root: Path) -> None:
     Raises:
         DeepcorrectError: the checksum differs; nothing is written.
     """
-    found = hashlib.md5(archive, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise DeepcorrectError(f"{URL}: its MD5 is {found}, not {md5}; nothing was unpacked, try again later")
+    digest = hashlib.md5(archive, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        raise DeepcorrectError(f"{URL}: its MD5 is {digest}, not {md5}; nothing was unpacked, try again later")
     aside = root / f"{FOLDER}.partial"
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -14,7 +14,7 @@ from deepcorrect.base.errors import DeepcorrectError
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 DECODING = 2
-"""Counts the rules by which files become pixels: what was made of pixels by others is not continued."""
+"""Version of the rules by which files become pixels; a run that was begun under other rules is not continued."""
 
 COLOURS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"))
 """Pillow's modes of 8 bits and less that it converts to grey and RGB without a loss of range."""
@@ -48,7 +48,7 @@ class CentreCrop:
     nearest: bool = False
 
     def start(self, side: int) -> int:
-        """Where it begins in so many pixels; 0 where there are too few."""
+        """The index of its first pixel on a side of so many pixels; 0 if the side is shorter than the crop."""
         gap = max(0, side - self.size)
         return round(gap / 2) if self.nearest else gap // 2
 
@@ -58,10 +58,10 @@ class Resize:
     """How images are brought to one size, ``size`` pixels a side.
 
     Attributes:
-        size: of the shorter side, after which the centre is cropped; or of both sides, if they are to be squashed.
-        squash: whether they are.
-        interpolation: one of Pillow's, which average over the pixels that an output pixel covers.
-        crop: what is cropped of the resized image later on, so that both crops together are this one.
+        size: of the shorter side, after which the centre is cropped; of both sides where ``squash``.
+        squash: whether both sides are scaled to ``size``, whatever the shape of the image.
+        interpolation: one of Pillow's, which averages over the pixels that an output pixel covers.
+        crop: the crop that the network takes of the resized image later, so that both crops together are this one.
     """
 
     size: int
@@ -72,18 +72,18 @@ class Resize:
     def __call__(self, image: Image.Image) -> Image.Image:
         """The image at its size."""
         size = self.size
-        kind = Image.Resampling[self.interpolation.upper()]
+        resampling = Image.Resampling[self.interpolation.upper()]
         if self.squash:
-            return image.resize((size, size), kind)
+            return image.resize((size, size), resampling)
         shorter = min(image.size)
         width, height = (max(size, side * size // shorter) for side in image.size)
         crop = self.crop or CentreCrop(size)
         left, top = (crop.start(side) - crop.start(size) for side in (width, height))
-        return image.resize((width, height), kind).crop((left, top, left + size, top + size))
+        return image.resize((width, height), resampling).crop((left, top, left + size, top + size))
 
 
 def decode(name: str, open: Callable[[], Image.Image], resize: Resize | None, grey: bool) -> np.ndarray:
-    """One image as (H, W, C) uint8, upright as a person sees it; of several frames the first, without its transparency.
+    """One image as (H, W, C) uint8, upright as a person sees it; only the first of several frames, without transparency.
 
     Raises:
         DeepcorrectError: it cannot be decoded, or its values have no known range; ``name`` names it.
@@ -111,21 +111,23 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     if tags.get(SAMPLE_FORMAT, (1,))[0] == 2:
-        raise DeepcorrectError("its integers have a sign, so which of them is black is not known; save it with 8 or 16 bits")
+        raise DeepcorrectError("its integers are signed, so the value of black is unknown; save it with 8 or 16 bits")
     if image.mode in COLOURS:
         return image
     values = np.asarray(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         white = 4095 if tags.get(BITS_PER_SAMPLE, (16,))[0] == 12 else 65535
     elif image.mode == "I":
-        raise DeepcorrectError("integers of 32 bits, so which of them is white is not known; save it with 8 or 16 bits")
+        raise DeepcorrectError("its integers have 32 bits, so the value of white is unknown; save it with 8 or 16 bits")
     elif image.mode == "F":
         white = 1
         if not (values.min() >= 0 and values.max() <= 1):
-            found = f"from {values.min():g} to {values.max():g}" if np.isfinite(values).all() else "that are not all finite"
-            raise DeepcorrectError(f"floats {found}, where 0 is black and 1 white; scale them, or save it with 8 or 16 bits")
+            reach = f"from {values.min():g} to {values.max():g}" if np.isfinite(values).all() else "not all finite"
+            raise DeepcorrectError(
+                f"its floats are {reach}, but 0 is black and 1 white; scale them, or save it with 8 or 16 bits"
+            )
     else:
-        raise DeepcorrectError(f"its colours are of Pillow's mode {image.mode}, which is not known; save it as RGB")
+        raise DeepcorrectError(f"its colour mode (Pillow's {image.mode}) is not supported; save it as RGB")
     shares = values / white
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         shares = 1 - shares
@@ -135,7 +137,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """A loaded image turned as its EXIF tag says; where the tags are damaged, as it lies."""
+    """A loaded image turned as its EXIF tag says; unchanged if its tags are damaged."""
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged tags raise what their parts are read with

@@ -62,8 +62,8 @@ def read_folder(
         all_needed = part == "train" or (part == "all" and not whole)
         files, labels = _list_files(classes, all_needed, passed, warn if skip_bad else None)
         stream = Stream.of(files, Image.open, resize, grey, skip_bad=skip_bad, workers=workers)
-        found = StreamedSet(stream, torch.tensor(labels), torch.arange(len(files)))
-        return found.without_bad(warn) if skip_bad else found
+        images = StreamedSet(stream, torch.tensor(labels), torch.arange(len(files)))
+        return images.without_bad(warn) if skip_bad else images
 
     names = tuple(next(iter(parts.values())))
     if len(names) < 2 and not whole:
@@ -82,13 +82,13 @@ def _list_files(
     labels: list[int] = []
     here = PassedOver()
     for label, folder in enumerate(classes.values()):
-        found, others = list_pictures(folder, unreadable)
-        if not found and all_needed:
+        images, others = list_pictures(folder, unreadable)
+        if not images and all_needed:
             there = f" (there are {others.files()})" if others.suffixes else ""
             raise DeepcorrectError(f"{readable(str(folder))}: no images that can be read in this class's folder{there}")
         here.add(others)
-        files += found
-        labels += [label] * len(found)
+        files += images
+        labels += [label] * len(images)
     if not files:
         there = f" (there are {here.files()})" if here.suffixes else ""
         folder = next(iter(classes.values())).parent

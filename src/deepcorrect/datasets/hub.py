@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, or folders of ``save_to_disk``: rows of an image and a class, decoded as they are read."""
+"""Data sets of the Hugging Face hub, or folders of ``save_to_disk``: rows with an image and a class, decoded when read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read_hub(
     whole: bool | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
-    """Find the images; their splits are used as ``deepcorrect.datasets.images.divide`` says.
+    """Read a data set's images and classes; its splits are used as ``deepcorrect.datasets.division.divide`` says.
 
     Classes are numbered as the first split numbers them, those of other splits by their names. Of several columns of images or
     of classes, ``image`` and ``label`` are taken, or the first, and ``warn`` is told.
@@ -74,14 +74,14 @@ def read_hub(
         resize, grey, skip_bad, workers, counts, whole, warn: as for ``read_folder``. Rows without a class are bad too.
 
     Raises:
-        DeepcorrectError: the library or the data is not there, or it has no column of images and none of classes.
+        DeepcorrectError: the library is not installed, the data set is missing, or it lacks a column of images or of classes.
     """
-    found = _parts(name, _load(name), warn)
-    first, table = next(iter(found.items()))
+    tables = _parts(name, _load(name), warn)
+    first, table = next(iter(tables.items()))
     images, labels = _columns(name, table.features, warn)
     classes = _names(table, labels)
     parts = {}
-    for part, table in found.items():
+    for part, table in tables.items():
         if type(table.features.get(images)).__name__ != "Image":
             raise DeepcorrectError(f"hf:{name}: its {part} split has no column of images called {images}")
         numbers = _number(f"hf:{name}: its {part} split", table, labels, classes, first)
@@ -94,7 +94,7 @@ def read_hub(
             missing = f"{source}{int((numbers == NO_CLASS).argmax())}: no class"
             if not skip_bad:
                 raise DeepcorrectError(
-                    f"{missing}; repair or remove it, or go on without such rows with {argument('skip_bad', True)}"
+                    f"{missing}; repair or remove it, or leave such rows out with {argument('skip_bad', True)}"
                 )
             warn(f"skipped: {missing} (rows without a class: {len(numbers) - len(rows)})")
         stream = Stream.of(rows, Rows.encoded(table, images), resize, grey, source=source, skip_bad=skip_bad, workers=workers)
@@ -106,13 +106,13 @@ def read_hub(
 
 
 def _parts(name: str, tables: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    """The splits that are used, by what they are for; ``warn`` is told of others."""
+    """The splits that are used, by part (train, val, test, or all); ``warn`` is told of the others."""
     used: dict[str, str] = {part: split for part in NAMES for split in reversed(list(tables)) if part_of(split) == part}
     if len(used) < 2:
         used = {"all": next(iter(used.values()), next(iter(tables)))}
     unused = [split for split in tables if split not in used.values()]
     if unused:
-        warn(f"hf:{name}: not used of its splits: {', '.join(unused)}")
+        warn(f"hf:{name}: splits that are not used: {', '.join(unused)}")
     return {part: tables[split] for part, split in used.items()}
 
 
@@ -122,9 +122,9 @@ def _columns(name: str, features: Mapping[str, Any], warn: Callable[[str], None]
     Raises:
         DeepcorrectError: one is missing.
     """
-    kinds = {column: type(feature).__name__ for column, feature in features.items()}
-    images = [column for column, kind in kinds.items() if kind == "Image"]
-    labels = [column for column, kind in kinds.items() if kind == "ClassLabel"]
+    types = {column: type(feature).__name__ for column, feature in features.items()}
+    images = [column for column, name_of_type in types.items() if name_of_type == "Image"]
+    labels = [column for column, name_of_type in types.items() if name_of_type == "ClassLabel"]
     texts = [column for column in ("label", "labels") if str(getattr(features.get(column), "dtype", "")).endswith("string")]
     if not labels and texts:
         warn(f"hf:{name}: its classes are the texts of its column {texts[0]}, in alphabetical order")
@@ -134,15 +134,15 @@ def _columns(name: str, features: Mapping[str, Any], warn: Callable[[str], None]
             f"hf:{name}: it needs a column of images and one of classes (it has {', '.join(features)}); "
             "cast_column(..., datasets.Image()) and cast_column(..., datasets.ClassLabel(names=[...])) make them"
         )
-    for found, usual in ((images, ("image", "img")), (labels, ("label", "labels"))):
-        found.sort(key=lambda column: column not in usual)
-        if len(found) > 1:
-            warn(f"hf:{name}: of its columns {', '.join(found)} the first is used; remove_columns leaves another one")
+    for columns, usual in ((images, ("image", "img")), (labels, ("label", "labels"))):
+        columns.sort(key=lambda column: column not in usual)
+        if len(columns) > 1:
+            warn(f"hf:{name}: of its columns {', '.join(columns)} the first is used; remove it (remove_columns) to use another")
     return images[0], labels[0]
 
 
 def _names(table: Any, column: str) -> tuple[str, ...]:
-    """What a split's classes are called, in their order, which is the alphabetical one where they are text."""
+    """The names of a split's classes, in their own order, or alphabetically if they are text."""
     feature = table.features[column]
     if type(feature).__name__ == "ClassLabel":
         return tuple(feature.names)
@@ -173,7 +173,7 @@ def _values(table: Any, column: str) -> list[Any]:
 
 
 def _open(value: Mapping[str, Any]) -> Image.Image:
-    """An encoded image: what its file holds, or where that is."""
+    """Open an encoded image: the bytes of its file, or the path."""
     if value["bytes"] is not None:
         return Image.open(BytesIO(value["bytes"]))
     if os.path.isfile(value["path"]):
@@ -194,8 +194,8 @@ def _load(name: str) -> Mapping[str, Any]:
             return cast(Mapping[str, Any], datasets.load_from_disk(folder))
         if (folder / "state.json").is_file():
             return {"train": datasets.load_from_disk(folder)}
-        place, _, configuration = (str(folder), "", "") if folder.is_dir() else name.partition(":")
-        return cast(Mapping[str, Any], datasets.load_dataset(place, configuration or None))
+        path, _, configuration = (str(folder), "", "") if folder.is_dir() else name.partition(":")
+        return cast(Mapping[str, Any], datasets.load_dataset(path, configuration or None))
     except Exception as error:  # the hub, the network and every file format have errors of their own
         reason = first_line(error)
         raise DeepcorrectError(f"hf:{name}: {reason}") from error

@@ -1,4 +1,4 @@
-"""Which output of a network a class is, by their names: classes of a folder are few or many of a network's, in any order.
+"""Which output of a network each class of a data set is, by name: the classes may be some of the network's, in any order.
 
 An output's name may be a line of ImageNet's lists, ``n01440764 tench, Tinca tinca``: a WordNet id, a name, and synonyms.
 """
@@ -31,8 +31,8 @@ class Name(NamedTuple):
     def parse(cls, text: str) -> Name:
         """Of a line of a list, a folder or a label."""
         text = unicodedata.normalize("NFC", text.strip())
-        found = _ID.fullmatch(text)
-        return cls(found[1], (found[2] or "").strip()) if found else cls("", text)
+        match = _ID.fullmatch(text)
+        return cls(match[1], (match[2] or "").strip()) if match else cls("", text)
 
     @property
     def synonyms(self) -> list[str]:
@@ -41,71 +41,73 @@ class Name(NamedTuple):
 
 
 def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str], None]) -> Dataset:
-    """The data with labels that number a network's outputs, and the outputs' names for classes.
+    """The data with the numbers of a network's outputs as labels and the names of the outputs as classes.
 
-    Where they are the data's own already, nothing changes.
+    If classes and outputs are the same already, nothing changes.
 
     Args:
         outputs: the network's, in their order.
-        warn: told of names that are found by a part or another spelling, or that the order decides, as none is known.
+        warn: is told which names match only in part or in another spelling, or that no name matches and the order decides.
 
     Raises:
         DeepcorrectError: as ``match_classes``.
     """
-    found = match_classes(data.classes, outputs, data.name)
-    if found is None:
+    matched = match_classes(data.classes, outputs, data.name)
+    if matched is None:
         warn(
-            f"{data.name}: none of its {len(outputs)} classes is called like the network's outputs "
-            f"({data.classes[0]}; {_shown(outputs)[0]}), so they are taken in their order"
+            f"{data.name}: none of its {len(outputs)} classes has the name of one of the network's outputs "
+            f"({data.classes[0]}; {_shown(outputs)[0]}), so classes and outputs are matched by their order"
         )
-    if found is None or found == tuple(range(len(outputs))):
+    if matched is None or matched == tuple(range(len(outputs))):
         return replace(data, numbered=False)
-    table, shown = torch.tensor(found), _shown(outputs)
-    guessed = [f"{name} as {outputs[place]}" for name, place in zip(data.classes, found, strict=True) if name != outputs[place]]
+    table, shown = torch.tensor(matched), _shown(outputs)
+    pairs = zip(data.classes, (outputs[index] for index in matched), strict=True)
+    guessed = [f"{name} as {output}" for name, output in pairs if name != output]
     if guessed and not all(Name.parse(name).id for name in data.classes):
-        warn(f"{data.name}: classes found among the network's outputs: {', '.join(guessed[:3])}{', ...' * (len(guessed) > 3)}")
+        more = ", ..." if len(guessed) > 3 else ""
+        warn(f"{data.name}: classes matched with similar names of the network's outputs: {', '.join(guessed[:3])}{more}")
     return replace(data, classes=shown, numbered=False).each(lambda part: part.labelled(table[part.labels]))
 
 
 def match_classes(classes: Sequence[str], outputs: Sequence[str], data: str = "the data") -> tuple[int, ...] | None:
-    """The output of each class; None where no name matches and there are as many of each, so that only the order can decide.
+    """The index of the output of each class; None if no name matches and there are as many outputs as classes.
 
-    Names that several outputs have are no obstacle where all classes are in the outputs' order, behind a background if any.
+    Outputs of the same name are accepted if the classes are in the outputs' order, which a background class may precede.
 
-    Names match by WordNet id; as they are, whole or the first of some synonyms; the same with upper and lower case, spaces,
-    underscores and hyphens taken as one; and by any synonym: whichever comes first.
+    The first of these rules that matches decides: the WordNet id; the name itself or the first of its synonyms; the same
+    regardless of case, spaces, underscores and hyphens; any synonym.
 
     Args:
         data: what to call the classes' source in messages.
 
     Raises:
-        DeepcorrectError: a class that is no output or may be several, or two classes that are the same.
+        DeepcorrectError: a class matches no output or several, or two classes match the same one.
     """
     index = _Index(outputs)
-    found = [index.find(name) for name in classes]
+    candidates = [index.find(name) for name in classes]
     first = 1 if outputs and outputs[0].casefold() == "background" and len(outputs) == len(classes) + 1 else 0
-    if len(classes) == len(outputs) - first and all(place in places for place, places in enumerate(found, first)):
+    if len(classes) == len(outputs) - first and all(output in matching for output, matching in enumerate(candidates, first)):
         return tuple(range(first, len(outputs)))
-    if len(classes) == len(outputs) and not any(found):
+    if len(classes) == len(outputs) and not any(candidates):
         return None
-    for name, places in zip(classes, found, strict=True):
-        if not places:
+    for name, matching in zip(classes, candidates, strict=True):
+        if not matching:
             raise DeepcorrectError(
-                f"{data}: class {name} is none of the network's {len(outputs)} outputs by name; "
+                f"{data}: class {name} matches none of the network's {len(outputs)} outputs by name; "
                 f"name the outputs as the data's classes are, in the outputs' order, {_given()}"
             )
-        if len(places) > 1:
-            one, other = places[:2]
+        if len(matching) > 1:
+            one, other = matching[:2]
             raise DeepcorrectError(
                 f"{data}: class {name} may be the network's output {one} ({outputs[one]}) or {other} ({outputs[other]}); "
                 f"name its folder by WordNet id, or name the outputs {_given()}"
             )
-    chosen = [places[0] for places in found]
-    for place, output in enumerate(chosen):
-        if chosen.index(output) < place:
+    chosen = [matching[0] for matching in candidates]
+    for label, output in enumerate(chosen):
+        if chosen.index(output) < label:
             same = classes[chosen.index(output)]
             raise DeepcorrectError(
-                f"{data}: classes {same} and {classes[place]} are both output {output} ({outputs[output]}) of the network; "
+                f"{data}: classes {same} and {classes[label]} are both output {output} ({outputs[output]}) of the network; "
                 "put their images together"
             )
     return tuple(chosen)
@@ -116,7 +118,7 @@ def _given() -> str:
 
 
 class _Index:
-    """Outputs by what they may be called, the surest ways first."""
+    """Outputs by the names that they go by, the most reliable rules first."""
 
     def __init__(self, outputs: Sequence[str]) -> None:
         parsed = [Name.parse(output) for output in outputs]
@@ -128,11 +130,11 @@ class _Index:
         ]
 
     def find(self, text: str) -> list[int]:
-        """All outputs that a class may be in the surest way that knows any; by its synonyms together if none knows it whole."""
+        """The outputs that match a class by the most reliable rule that matches any, by synonyms last."""
         name = Name.parse(text)
         if name.id in self._ids:
             return self._ids[name.id]
-        parts = [set(places) for part in name.synonyms if (places := self._find(part))]
+        parts = [set(outputs) for part in name.synonyms if (outputs := self._find(part))]
         return self._find(name.words) or sorted(set.intersection(*parts) or set.union(*parts)) if parts else []
 
     def _find(self, words: str) -> list[int]:
@@ -140,12 +142,12 @@ class _Index:
 
 
 def _by_key(keys: Iterable[Iterable[str]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for place, each in enumerate(keys):
+    outputs: dict[str, list[int]] = {}
+    for output, each in enumerate(keys):
         for key in dict.fromkeys(each):
             if key:
-                found.setdefault(key, []).append(place)
-    return found
+                outputs.setdefault(key, []).append(output)
+    return outputs
 
 
 def _exact(words: str) -> str:
@@ -157,7 +159,7 @@ def _folded(words: str) -> str:
 
 
 def _shown(outputs: Sequence[str]) -> tuple[str, ...]:
-    """What to call outputs: the first name of each, or all of it where several begin with the same."""
+    """Names to show for outputs: the first synonym of each, or all of them where several outputs share the first."""
     names = [Name.parse(output) for output in outputs]
     first = [next(iter(name.synonyms), name.id) for name in names]
     count = Counter(first)

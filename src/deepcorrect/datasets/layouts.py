@@ -27,7 +27,7 @@ def plain(root: Path, warn: Callable[[str], None] = lambda message: None) -> dic
         raise DeepcorrectError(f"{first}: 0 sub-folder(s); put the images of each class in a sub-folder of its own")
     if len(named) == 1 and sub_folders(first / named[0]):
         raise DeepcorrectError(
-            f"{first}: 1 sub-folder(s), of folders in turn; if those are the classes, give {first / named[0]}"
+            f"{first}: its only sub-folder contains folders; if those are the classes, give {first / named[0]}"
         )
     _require_distinct(first, named)
     for folder in parts.values():
@@ -47,29 +47,31 @@ LAYOUTS: dict[str, Callable[[Path], dict[str, Classes]]] = {
 
 
 def tell_outside(root: Path, parts: Mapping[str, Classes], warn: Callable[[str], None]) -> None:
-    """Say which folders hold images directly that belong to no class."""
-    for folder in sorted({root, *(place.parent for classes in parts.values() for place in classes.values())}):
+    """Warn of folders with images that lie beside the classes' folders, and so belong to no class."""
+    for folder in sorted({root, *(path.parent for classes in parts.values() for path in classes.values())}):
         outside = sorted(image.name for image in images_in(folder))
         if outside:
-            warn(f"{folder}: {len(outside)} image(s) directly in it, {outside[0]} the first, are of no class and left out")
+            warn(
+                f"{folder}: {len(outside)} image(s) directly in it, {outside[0]} the first, belong to no class and are left out"
+            )
 
 
 def _unknown(folder: Path, first: Path, named: Sequence[str]) -> str:
-    """Why a class is refused that the training images do not have."""
+    """Why a class that the training images do not have is refused: perhaps another spelling."""
     alike = next((name for name in named if _spelt(name).casefold() == _spelt(folder.name).casefold()), None)
     if alike is None:
         return f"{folder}: a class that the training images do not have; remove it, or add it there"
     if _spelt(alike) == _spelt(folder.name):
-        return f"{folder} ({folder.name!a}) and {first / alike} ({alike!a}) differ in their Unicode alone; rename one"
-    return f"{folder} and {first / alike} differ in upper and lower case; rename one of them"
+        return f"{folder} ({folder.name!a}) and {first / alike} ({alike!a}) differ only in their Unicode form; rename one"
+    return f"{folder} and {first / alike} differ only in upper and lower case; rename one of them"
 
 
 def _require_distinct(folder: Path, named: Sequence[str]) -> None:
-    """Refuse two names that look the same."""
+    """Refuse two class names that differ only in their Unicode form."""
     known: dict[str, str] = {}
     for name in named:
         if (other := known.setdefault(_spelt(name), name)) != name:
-            raise DeepcorrectError(f"{folder}: {other!a} and {name!a} differ in their Unicode alone; keep one of them")
+            raise DeepcorrectError(f"{folder}: {other!a} and {name!a} differ only in their Unicode form; keep one of them")
 
 
 def _spelt(name: str) -> str:
@@ -77,7 +79,7 @@ def _spelt(name: str) -> str:
 
 
 def _require_images_inside(root: Path, named: Sequence[str], warn: Callable[[str], None]) -> None:
-    """Look at the folders inside of classes: none are splits, and where all have the same they may be the classes."""
+    """Refuse splits inside of classes; warn if all classes have the same sub-folders, which may be the real classes."""
     inside = [sub_folders(root / name) for name in named]
     for name, folders in zip(named, inside, strict=True):
         splits = {part: folder for folder in folders if (part := part_of(folder))}
@@ -88,6 +90,6 @@ def _require_images_inside(root: Path, named: Sequence[str], warn: Callable[[str
             )
     if len(named) > 1 and len(inside[0]) > 1 and len(set(inside)) == 1:
         warn(
-            f"{root}: {named[0]} and the {len(named) - 1} folder(s) beside it are taken for the classes, but each has folders "
+            f"{root}: {named[0]} and the {len(named) - 1} folder(s) beside it are taken as the classes, but each has folders "
             f"{', '.join(inside[0][:3])}{', ...' if len(inside[0]) > 3 else ''}; if these are, give folder:{root / named[0]}"
         )

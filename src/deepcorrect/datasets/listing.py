@@ -1,4 +1,4 @@
-"""Which files under a folder are pictures: those that Pillow reads, in an order that no file system decides."""
+"""Which files under a folder are images: those that Pillow can read, in an order that does not depend on the file system."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ STILL = frozenset((
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO",
     "PCX", "PNG", "PPM", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP",
 ))  # fmt: skip
-"""Formats of photographs and scans, by Pillow's names: no documents, films or icons. Some need a plugin of Pillow."""
-SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in STILL)
-"""Of the pictures that are read, in lower case."""
+"""Formats of photographs and scans, by Pillow's names; no documents, films or icons. Some need a Pillow plugin."""
+SUFFIXES = frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in STILL)
+"""Of the images that are read, in lower case."""
 
 SYSTEM = frozenset((
     "__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found", "system volume information",
 ))  # fmt: skip
 """Folders of operating systems, storage and Python, in lower case."""
 BESIDE = frozenset((".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
-"""Suffixes of what describes pictures, which nobody takes for one."""
+"""Suffixes of files that describe images; that they are not read needs no warning."""
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a file or folder is hidden or a system's own, by its name alone: previews, copies, what was thrown away."""
+    """Whether a file or folder, by its name, is hidden or belongs to the system: previews, backups, deleted files."""
     return _is_hidden(path.name)
 
 
 @dataclass
 class PassedOver:
-    """What a folder has that is not read.
+    """What a folder contains that is not read.
 
     Attributes:
-        suffixes: how many files of each suffix are no pictures that can be read here.
-        hidden: pictures that are hidden, or in hidden folders.
-        again: links to folders that are read already.
+        suffixes: the number of files, by suffix, that are not images Pillow can read here.
+        hidden: the number of images that are hidden, or in hidden folders.
+        again: the number of links to folders that have been read already.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
@@ -50,33 +50,33 @@ class PassedOver:
     again: int = 0
 
     def add(self, other: PassedOver) -> None:
-        """What another folder has too."""
+        """Add what another folder contains."""
         self.suffixes += other.suffixes
         self.hidden += other.hidden
         self.again += other.again
 
     def files(self, most: int = 6) -> str:
-        """How many of which suffix, the most frequent ones: ``6 .heic, 1 .mov``."""
+        """The number of files of each suffix, the most frequent first: ``6 .heic, 1 .mov``."""
         counts = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))
         shown = [f"{count} {readable(suffix) if suffix else 'without a suffix'}" for suffix, count in counts[:most]]
         rest = sum(count for _, count in counts[most:])
         return ", ".join([*shown, f"{rest} of other suffixes"] if rest else shown)
 
     def lines(self) -> Iterator[str]:
-        """What a user should know, if anything."""
+        """What the user should be told, if anything."""
         if self.suffixes:
-            yield f"passed over, as no pictures that Pillow reads here: {self.files()}"
+            yield f"skipped, because Pillow cannot read them here: {self.files()}"
         if self.hidden:
-            yield f"passed over: {self.hidden} hidden picture(s), such as those in .ipynb_checkpoints"
+            yield f"skipped: {self.hidden} hidden image(s), such as those in .ipynb_checkpoints"
         if self.again:
-            yield f"passed over: {self.again} link(s) to folders that are read already"
+            yield f"skipped: {self.again} link(s) to folders that have been read already"
 
 
 def list_pictures(folder: Path, unreadable: Callable[[str], None] | None = None) -> tuple[list[bytes], PassedOver]:
-    """The names of all pictures in a folder and its sub-folders, linked ones too, and what else was there.
+    """The file names of all images in a folder and its sub-folders, linked ones included, and what else was there.
 
-    They are in the order of sorted paths. Whatever is hidden is left out; a folder to which several links lead is read once. A
-    folder that is not there has none.
+    They are in the order of sorted paths. Hidden files and folders are left out; a folder that several links point to is read
+    once; a missing folder has no images.
 
     Args:
         unreadable: is told of each sub-folder that cannot be listed; without it they are refused.
@@ -86,18 +86,18 @@ def list_pictures(folder: Path, unreadable: Callable[[str], None] | None = None)
     """
     passed, seen = PassedOver(), set[tuple[int, int]]()
 
-    def walk(place: str) -> Iterator[bytes]:
+    def walk(path: str) -> Iterator[bytes]:
         try:
-            status = os.stat(place)
-            with os.scandir(place) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            status = os.stat(path)
+            with os.scandir(path) as unsorted:
+                entries = sorted(unsorted, key=lambda entry: entry.name)
         except FileNotFoundError:
             return None
         except OSError as error:
-            reason = f"{readable(place)}: this folder cannot be listed ({error.strerror})"
+            reason = f"{readable(path)}: this folder cannot be listed ({error.strerror})"
             if unreadable is None:
                 raise DeepcorrectError(
-                    f"{reason}; let it be read, or go on without it with {argument('skip_bad', True)}"
+                    f"{reason}; make it readable, or leave it out with {argument('skip_bad', True)}"
                 ) from None
             return unreadable(f"skipped: {reason}")
         if (status.st_dev, status.st_ino) in seen:
@@ -134,7 +134,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link that leads nowhere, which is named when it is to be opened; to open a pipe would never end."""
+    """A file, or a broken link, which is reported when it is opened; not a pipe, which would block."""
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:

@@ -43,9 +43,9 @@ def sun397(root: Path) -> dict[str, Classes]:
     listed = folder / "ClassName.txt"
     if not listed.is_file():
         raise DeepcorrectError(f"{listed}: missing; give the folder in which SUN397.tar.gz was unpacked")
-    places = [line.strip().strip("/") for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    found = {place[2:]: folder / place for place in places if (folder / place).is_dir()}
-    return _complete("SUN-397", folder, found, 397)
+    paths = [line.strip().strip("/") for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    classes = {path[2:]: folder / path for path in paths if (folder / path).is_dir()}
+    return _complete("SUN-397", folder, classes, 397)
 
 
 PAPER_LAYOUTS: dict[str, Callable[[Path], dict[str, Classes]]] = {
@@ -55,9 +55,9 @@ PAPER_LAYOUTS: dict[str, Callable[[Path], dict[str, Classes]]] = {
 }
 
 
-def _inside(root: Path, *places: str) -> Path:
-    """The first of some places in a folder that is there, else the folder itself."""
-    return next((root / place for place in places if (root / place).is_dir()), root)
+def _inside(root: Path, *names: str) -> Path:
+    """The first of some sub-folders that exists, else the folder itself."""
+    return next((root / name for name in names if (root / name).is_dir()), root)
 
 
 def _complete(name: str, folder: Path, classes: Classes, count: int) -> dict[str, Classes]:

@@ -1,7 +1,7 @@
-"""The parts of a data set: what their folders and splits are called, and which folders of an image folder they are.
+"""The parts of a data set (training, validation, test): the names of their folders, and where they are in a folder of images.
 
-A split folder is one that is called so and has sub-folders, those of the classes. A class may be called ``train`` too, in
-pictures of vehicles: beside other classes, a single folder of such a name that has images and no sub-folders is one.
+A split folder has such a name, and a sub-folder for each class. A class may have such a name too (``train``, in images of
+vehicles): a single folder of that name beside other classes, with images but without sub-folders, is taken as a class.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PATTERNS = {part: re.compile(f"{_BESIDE}(?:{'|'.join(names)}){_BESIDE}") for pa
 
 
 def part_of(name: str) -> Part | None:
-    """Which part of a data set a folder or split of this name is, if any; ``Valid``, ``test_images``, ``train2017`` are."""
+    """The part of a data set that a folder or split of this name holds, if any: ``Valid``, ``test_images``, ``train2017``."""
     letters = re.sub("[^a-z]", "", name.casefold()) if name.isascii() else ""
     return next((part for part, pattern in _PATTERNS.items() if pattern.fullmatch(letters)), None)
 
@@ -50,34 +50,34 @@ def find_parts(root: Path, warn: Callable[[str], None]) -> dict[str, Path]:
     beside = next((child for child in children if child not in named and holds_images(root / child)), None)
     if beside is not None:
         raise DeepcorrectError(
-            f"{root}: {next(iter(splits))} is a split, a folder of classes, and {beside} beside it is none; keep either splits "
+            f"{root}: {next(iter(splits))} is a split (a folder of classes), but {beside} beside it is not; keep either splits "
             "or classes in one folder"
         )
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for part in NAMES:
         same = [child for child in splits if splits[child] == part]
         if len(same) > 1:
             raise DeepcorrectError(f"{root}: {same[0]} and {same[1]} are both its {part} images; keep one of them")
         if same:
-            found[part] = _innermost(root / same[0], part)
+            folders[part] = _innermost(root / same[0], part)
     for child, images in flat.items():
-        warn(f"{root / child}: left out, for it has no sub-folders of classes ({images} images)")
-    return found if len(found) > 1 else {"all": next(iter(found.values()))}
+        warn(f"{root / child}: left out, because it has no sub-folders of classes ({images} images)")
+    return folders if len(folders) > 1 else {"all": next(iter(folders.values()))}
 
 
 def _require_classes(root: Path, children: tuple[str, ...], named: list[str], warn: Callable[[str], None]) -> None:
-    """Of folders with images that are called like splits and have no sub-folders, at most one is a class, beside others."""
+    """Of folders named like splits that have images but no sub-folders, accept one as a class beside other classes; no more."""
     if len(named) > 1 or (named and len(children) == 1):
         raise DeepcorrectError(
             f"{root}: {' and '.join(named)} hold{'s' if len(named) == 1 else ''} images but no sub-folders of classes; put the "
             "images of each class in a sub-folder of its own there"
         )
     for child in named:
-        warn(f"{root / child}: taken for a class, like the folders beside it; as a split it would have sub-folders of classes")
+        warn(f"{root / child}: taken as a class, like the folders beside it; a split would have sub-folders of classes")
 
 
 def _innermost(folder: Path, part: Part) -> Path:
-    """The same folder, or the one inside it if that is all there is and has its name again, as archives are unpacked."""
+    """The folder, or the single folder of the same name inside it, as some archives are unpacked."""
     inside = sub_folders(folder)
     if len(inside) == 1 and part_of(inside[0]) == part and sub_folders(folder / inside[0]):
         return _innermost(folder / inside[0], part)
@@ -85,7 +85,7 @@ def _innermost(folder: Path, part: Part) -> Path:
 
 
 def sub_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the folders directly inside one, hidden ones apart, sorted.
+    """The names of the folders directly inside a folder, sorted, without hidden ones.
 
     Raises:
         DeepcorrectError: it cannot be read.
@@ -107,5 +107,5 @@ def images_in(folder: Path) -> Iterator[Path]:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether there is an image in a folder, at any depth."""
+    """Whether a folder contains an image at any depth."""
     return bool(list_pictures(folder)[0])

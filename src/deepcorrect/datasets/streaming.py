@@ -1,4 +1,4 @@
-"""Images that are decoded when they are read, in worker processes: memory does not grow with their number."""
+"""Images that are decoded when they are read, by worker processes: memory does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ READ_AT_ONCE = 64
 
 
 class Decoded(NamedTuple):
-    """Images (B, C, H, W) uint8, and why those that cannot be had are not there, by their place."""
+    """Images (B, C, H, W) uint8, and for those that cannot be decoded the reason, by index in the batch."""
 
     pixels: Tensor
     bad: dict[int, DeepcorrectError]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As an array, through a pipe: tensors would take /dev/shm, which is small in containers and kills when it is full."""
+        """Sent as an array through a pipe: tensors would go through /dev/shm, which is small in containers."""
         return _received, (self.pixels.permute(0, 2, 3, 1).numpy(), self.bad)
 
 
@@ -41,13 +41,13 @@ class Stream:
     """Images of one shape to be decoded in groups.
 
     Attributes:
-        items: what there is to open, one an image: names of files as bytes, or row numbers. An array, because worker processes
-            share its memory where they would each come to have a list's.
-        open: opens one of them, a file's path or a number.
-        source: stands before an item in messages.
-        resize, grey: how they are decoded.
+        items: one for each image: file names as bytes, or row numbers. An array, because worker processes share its memory; a
+            list would be copied into each of them.
+        open: opens one item, a path or a row number.
+        source: precedes the item in messages.
+        resize, grey: how images are decoded.
         image_shape: (C, H, W) of every image.
-        workers: processes that decode; without any, the reading process does.
+        workers: processes that decode; with 0 the reading process decodes.
     """
 
     items: np.ndarray
@@ -70,13 +70,13 @@ class Stream:
         skip_bad: bool = False,
         workers: int = 0,
     ) -> Stream:
-        """A stream of images of the first one's shape, which is opened for it unless all are resized.
+        """A stream whose images all have the shape of the first one, which is decoded to know it unless images are resized.
 
         Args:
-            skip_bad: take the first that can be decoded.
+            skip_bad: take the shape of the first image that can be decoded.
 
         Raises:
-            DeepcorrectError: it cannot be decoded.
+            DeepcorrectError: the image cannot be decoded, or there are none.
         """
         if resize is not None:
             return cls(items, open, resize, grey, (1 if grey else 3, resize.size, resize.size), source, workers)
@@ -95,29 +95,29 @@ class Stream:
         return len(self.items)
 
     def __getitems__(self, positions: Sequence[int]) -> Decoded:
-        """Some images in one tensor, which a worker hands over as one piece.
+        """Some images in one tensor, which a worker returns as one piece.
 
-        Errors are handed over too: what a worker raises would lose its one line.
+        Errors are returned too: raised in a worker, they would be wrapped in its traceback.
         """
         channels, height, width = self.image_shape
         pixels = np.zeros((len(positions), height, width, channels), np.uint8)
         bad = {}
-        for place, position in enumerate(positions):
+        for index, position in enumerate(positions):
             try:
-                pixels[place] = self._decode(_plain(self.items[position]))
+                pixels[index] = self._decode(_plain(self.items[position]))
             except DeepcorrectError as error:
-                bad[place] = error
+                bad[index] = error
         return Decoded(torch.from_numpy(pixels).permute(0, 3, 1, 2), bad)
 
     def _decode(self, item: str | int) -> np.ndarray:
         name = readable(f"{self.source}{item}")
         pixels = decode(name, partial(self.open, item), self.resize, self.grey)
-        channels, wanted, wide = self.image_shape
-        if pixels.shape != (wanted, wide, channels):
+        channels, expected_height, expected_width = self.image_shape
+        if pixels.shape != (expected_height, expected_width, channels):
             height, width, _ = pixels.shape
             raise DeepcorrectError(
-                f"{name}: {width}x{height} pixels, others {wide}x{wanted}; give {argument('resize', option='size')} to "
-                "bring all to one size"
+                f"{name}: {width}x{height} pixels, others {expected_width}x{expected_height}; give "
+                f"{argument('resize', option='size')} to bring all to one size"
             )
         return pixels
 
@@ -159,7 +159,7 @@ class StreamedSet(Images):
     def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
         """Group after group of images at the given positions, (B, C, H, W) uint8.
 
-        The workers share each group in pieces, so that it is there soon, and have the next one in hand meanwhile.
+        The workers decode each group in pieces, several at a time, and work ahead on the next group.
 
         Raises:
             DeepcorrectError: an image cannot be decoded.
@@ -170,7 +170,7 @@ class StreamedSet(Images):
             yield self._together(len(group), islice(decoded, len(parts)))
 
     def _together(self, count: int, pieces: Iterable[Decoded]) -> Tensor:
-        """One tensor, in a mapping of its own: on a heap that is kept, so large a block among small ones would break it up."""
+        """One tensor, in a memory mapping of its own, so that such a large block does not fragment the heap."""
         channels, height, width = self.stream.image_shape
         size = count * height * width * channels
         mapped = torch.frombuffer(mmap(-1, max(1, size)), dtype=torch.uint8)[:size]
@@ -182,12 +182,12 @@ class StreamedSet(Images):
         return pixels
 
     def without_bad(self, warn: Callable[[str], None]) -> StreamedSet:
-        """Decode every image once, and leave out those that cannot be had; ``warn`` is told why. Indices count anew."""
+        """Decode every image once, and leave out those that cannot be decoded; ``warn`` is told why. Indices count anew."""
         good = torch.ones(len(self), dtype=torch.bool)
         groups = _in_order(len(self))
         for group, decoded in zip(groups, self.stream.decoded(groups), strict=True):
-            for place, error in decoded.bad.items():
-                good[group[place]] = False
+            for index, error in decoded.bad.items():
+                good[group[index]] = False
                 warn(f"skipped: {error}")
         return replace(self.take(good.nonzero()[:, 0]), indices=torch.arange(int(good.sum())))
 
@@ -224,7 +224,7 @@ def _sound(decoded: Decoded) -> Tensor:
 
 
 def _with_remedy(error: DeepcorrectError) -> DeepcorrectError:
-    return DeepcorrectError(f"{error}; repair or remove it, or go on without it with {argument('skip_bad', True)}")
+    return DeepcorrectError(f"{error}; repair or remove it, or leave it out with {argument('skip_bad', True)}")
 
 
 def _in_order(count: int) -> Sequence[Tensor]:

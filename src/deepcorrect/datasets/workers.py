@@ -1,4 +1,4 @@
-"""Processes that decode ahead of the reader, and the one line that tells of their end."""
+"""Worker processes that decode ahead of the reader; their failure is reported in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deepcorrect.base.words import argument, names_options, set_options_named
 
 
 def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead: int) -> Iterator[Any]:
-    """``source.__getitems__(group)`` of each group in their order, by processes that are ``ahead`` groups before the reader.
+    """``source.__getitems__(group)`` of each group, in order, by processes that work ``ahead`` groups before the reader.
 
     The global random state is left alone.
 
@@ -37,10 +37,10 @@ def read_ahead(source: Any, groups: Sequence[list[int]], workers: int, *, ahead:
         generator=torch.Generator(),  # else the seeds of the workers are drawn from the global one
     )
     try:
-        multiprocessing.Lock()  # where there is no place for one, a loader that is half made would complain of itself
-        found = iter(loader)
+        multiprocessing.Lock()  # fails here if the system has no room for one, rather than inside a half-made loader
+        batches = iter(loader)
         with _told_of_dead_workers():
-            yield from found
+            yield from batches
     except (RuntimeError, OSError, EOFError, MemoryError) as error:
         raise _failed(error) from error
 
@@ -54,7 +54,7 @@ def _begin(options_named: bool, worker: int) -> None:
 
 @contextmanager
 def _told_of_dead_workers() -> Iterator[None]:
-    """Torch raises for a worker that dies wherever the reader is, by a handler of signals: meanwhile it does so in one line."""
+    """Torch's signal handler raises for a worker that dies, wherever the reader is; inside the context in one line."""
     child: int | None = getattr(signal, "SIGCHLD", None)
     handler = None if child is None else signal.getsignal(child)
     if child is None or not callable(handler) or threading.current_thread() is not threading.main_thread():
@@ -71,14 +71,14 @@ def _told_of_dead_workers() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(ValueError):  # what is thrown away in another thread cannot set it
+        with suppress(ValueError):  # a generator that is discarded in another thread cannot set it
             signal.signal(child, handler)
 
 
 def _failed(error: Exception) -> DeepcorrectError:
     reason = first_line(error).rstrip(". ")
     return DeepcorrectError(
-        f"a process that decodes images failed ({reason}), for want of memory perhaps; give fewer {argument('workers')}, or "
+        f"a process that decodes images failed ({reason}), perhaps for lack of memory; give fewer {argument('workers')}, or "
         f"{argument('workers', 0)} for none"
     )
 

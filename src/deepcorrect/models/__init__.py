@@ -1,4 +1,4 @@
-"""A network from a spec: shipped weights, an architecture by name, a run folder, a library's, or a file of yours."""
+"""A network from a spec: shipped weights, an architecture of this package, a run folder, a library's network, or a file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load_model(
 
 
 def _model(spec: str, classes: int | None, channels: int) -> tuple[nn.Module, Path | None]:
-    """A network, and the file of its weights if it does not have them yet."""
+    """A network, and the file of its weights if they are still to be loaded."""
     shipped = shipped_model(spec)
     if shipped is not None:
         return _architecture(shipped.architecture, shipped.classes, 3), shipped.path
@@ -72,7 +72,7 @@ def _model(spec: str, classes: int | None, channels: int) -> tuple[nn.Module, Pa
 
 
 def find_preprocessing(spec: str) -> Preprocessing | None:
-    """What the network of a spec expects of its images, if that is known, without loading it.
+    """The preprocessing that the network of a spec expects, if it is known, without loading the network.
 
     Raises:
         DeepcorrectError: unknown spec.

@@ -1,10 +1,10 @@
 """A network from a program saved by ``torch.export``: its convolutions, dense layers and normalisations are modules again.
 
-An exported program is a graph of operations; corrections sit behind modules. Those operations that a correction has to do with
-get a module each, which holds the program's own parameters and is named after them; all others stay operations. The network
-must then answer images as the program does.
+An exported program is a graph of operations, but corrections are attached to modules. Each operation that a correction may
+concern becomes a module, which holds the program's own parameters and is named after them; all others stay operations. The
+network is then checked to answer images as the program does.
 
-Such a file is to be trusted like a Python file: ``torch.export.load`` may run what is in it.
+Trust such a file only as you would a Python file: ``torch.export.load`` can run code that is in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deepcorrect.base.errors import DeepcorrectError, first_line
 
 aten = torch.ops.aten
 _IN_TRAINING = "it was exported in training mode; call eval() on the network before torch.export.export"
-_ALONE = 'image(s) at a time alone; export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
+_ALONE = 'image(s) at a time only; export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 _UNLIKE = "rebuilt with modules, it does not answer images as the program does; give its Python code instead (file.py:factory)"
 _RANDOM = (
     "the program answers the same images differently each time, as with dropout that stays on; call eval() on the network "
@@ -36,7 +36,8 @@ def load_exported(path: Path) -> nn.Module:
     """The network of a ``.pt2`` file; it takes images (B, C, H, W) in [0, 1] and returns logits.
 
     Raises:
-        DeepcorrectError: missing, unsound, exported for one number of images alone, or not rebuilt so that it answers alike.
+        DeepcorrectError: the file is missing or damaged, the program takes only one number of images, or the rebuilt network
+            does not answer as the program does.
     """
     if not path.is_file():
         raise DeepcorrectError(f"{path}: no such file")
@@ -57,7 +58,7 @@ def load_exported(path: Path) -> nn.Module:
 
 @torch.no_grad()
 def _rebuilt(exported: GraphModule, example: Tensor) -> GraphModule:
-    """The program with modules, which answers its own example and three other images as the program does."""
+    """The program with modules, checked on its own example and on three other images."""
     stream = torch.Generator().manual_seed(0)
     images = torch.rand(3, *example.shape[1:], generator=stream).to(example)
     (taken,) = [node.meta.get("val") for node in exported.graph.nodes if node.op == "placeholder"]
@@ -70,12 +71,12 @@ def _rebuilt(exported: GraphModule, example: Tensor) -> GraphModule:
     if not _alike(_answer(network, example), wanted):
         raise DeepcorrectError(_UNLIKE)
     try:
-        found = _alike(_answer(network, images), others)
+        same = _alike(_answer(network, images), others)
     except DeepcorrectError:
         if not fixed:
             raise
-        found = False
-    if not found:
+        same = False
+    if not same:
         raise DeepcorrectError(f"exported for {len(example)} {_ALONE}" if fixed else _UNLIKE)
     return network
 
@@ -112,7 +113,7 @@ def with_modules(exported: GraphModule) -> GraphModule:
 
 
 def _has_own_weights(exported: GraphModule, node: Node) -> bool:
-    """Whether all that an operation is given beside its input are the program's own tensors, the learned ones parameters."""
+    """Whether all other arguments of an operation are the program's own tensors, and the learned ones parameters."""
     others = [given for given in node.args[1:] if isinstance(given, Node)]
     if node.kwargs or not all(given.op == "get_attr" for given in others):
         return False
@@ -121,7 +122,7 @@ def _has_own_weights(exported: GraphModule, node: Node) -> bool:
 
 
 def _name(exported: GraphModule, node: Node, module: nn.Module, *, taken: set[str]) -> str:
-    """The name of the module that an operation was in or that owned its tensors, if that held no others, else a new one."""
+    """The name of the module that the operation was in or that owned its tensors, if it owned no others; else a new name."""
     names = [str(used.target) for used in exported.graph.nodes if used.op == "get_attr" and used.users]
     owners = [str(given.target).rpartition(".")[0] for given in node.args[1:] if isinstance(given, Node)]
     inside = [str(path) for path, _ in node.meta.get("nn_module_stack", {}).values()]
@@ -172,7 +173,7 @@ def _normalization(
     epsilon: float,
     *_: object,
 ) -> nn.Module | None:
-    """None for one that is left an operation: without statistics, or with a scale but no shift."""
+    """A module, or None where the operation stays one: it has no statistics, or a scale but no shift."""
     if mean is None or variance is None or (weight is None) != (bias is None):
         return None
     if training:
@@ -208,7 +209,7 @@ def _attribute(module: nn.Module, name: object) -> Tensor:
 def _answer(network: nn.Module, images: Tensor) -> Tensor:
     try:
         answer = network(images)
-    except Exception as error:  # whatever operation meets the wrong shape first
+    except Exception as error:  # any operation may be the first to meet a wrong shape
         raise DeepcorrectError(f"the program fails on {len(images)} images: {first_line(error)}") from None
     if not isinstance(answer, Tensor) or answer.ndim == 0:
         raise DeepcorrectError(f"the program answers with {type(answer).__name__}, not with one tensor of logits, (B, classes)")
@@ -220,8 +221,8 @@ def _answer_each(network: nn.Module, images: Tensor, count: int) -> Tensor:
     return torch.cat([_answer(network, image.expand(count, *image.shape))[:1] for image in images])
 
 
-def _alike(found: Tensor, wanted: Tensor) -> bool:
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+def _alike(answer: Tensor, wanted: Tensor) -> bool:
+    if answer.shape != wanted.shape or answer.dtype != wanted.dtype:
         return False
     largest = float(wanted.abs().nan_to_num().max()) if wanted.numel() else 0.0
-    return torch.allclose(found, wanted, rtol=1e-3, atol=1e-6 + 1e-4 * largest, equal_nan=True)
+    return torch.allclose(answer, wanted, rtol=1e-3, atol=1e-6 + 1e-4 * largest, equal_nan=True)

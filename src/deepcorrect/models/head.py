@@ -1,4 +1,4 @@
-"""A network's features, and a linear head of one's own classes: logistic regression on what arrives at the last dense layer."""
+"""A new linear head for other classes: logistic regression on the inputs of the network's last dense layer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.models.layers import Layer
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse regularisation to choose from, for features scaled to unit variance; the strongest of equally good ones is kept."""
+"""Inverse regularisation strengths to choose from, for features of unit variance; of equally good ones the strongest wins."""
 
 
 def last_dense(layers: list[Layer]) -> str:
-    """Name of the layer that a head replaces.
+    """The name of the layer that a new head replaces.
 
     Raises:
-        DeepcorrectError: the last layer is no dense one.
+        DeepcorrectError: the last layer is not dense.
     """
     if not layers or not isinstance(layers[-1].module, nn.Linear):
         raise DeepcorrectError("the network does not end in a dense layer (torch.nn.Linear), so there is no head to replace")
@@ -26,7 +26,7 @@ def last_dense(layers: list[Layer]) -> str:
 
 
 def replace_head(model: nn.Module, name: str, classes: int) -> nn.Linear:
-    """Put a new dense layer, for so many classes and all zeros, in the place of the old."""
+    """Replace a dense layer by a new one for so many classes, with zeros for weights and biases."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
     new = nn.Linear(old.in_features, classes, device="meta").to_empty(device=old.weight.device).to(old.weight)
@@ -37,13 +37,15 @@ def replace_head(model: nn.Module, name: str, classes: int) -> nn.Linear:
 
 
 def fit_head(train: Tensor, train_labels: Tensor, validation: Tensor, validation_labels: Tensor, head: nn.Linear) -> float:
-    """Fit a head in place, its regularisation chosen on validation images.
+    """Fit a head in place, with the regularisation that is best on the validation images.
 
     Args:
         train, validation: features, (N, D).
+        train_labels, validation_labels: (N,), int64.
+        head: a dense layer from D features to the classes.
 
     Returns:
-        Its accuracy on the validation images.
+        Its accuracy on the validation images, in [0, 1].
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -56,7 +58,7 @@ def fit_head(train: Tensor, train_labels: Tensor, validation: Tensor, validation
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model)
     weight, bias = torch.from_numpy(kept.coef_).float() / spread, torch.from_numpy(kept.intercept_).float()
-    if len(weight) == 1:  # of two classes, scikit-learn has the difference alone
+    if len(weight) == 1:  # for two classes scikit-learn has only the difference
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     with torch.no_grad():
         head.weight.copy_(weight)

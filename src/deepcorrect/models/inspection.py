@@ -1,4 +1,4 @@
-"""Looking at a network and leaving it as it was: its modes, buffers and hooks, and every random state."""
+"""Run a network to inspect it, and leave it as it was: its modes, attributes and buffers, and all random states."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from deepcorrect.base.errors import DeepcorrectError
 
 @contextmanager
 def looking(network: nn.Module) -> Iterator[None]:
-    """Inside the context the network is in eval mode; whatever it is shown leaves no trace.
+    """Inside the context the network is in eval mode, and passes through it leave no trace.
 
-    Its modules' modes, attributes and buffers and the random states are put back afterwards.
+    The modes, attributes and buffers of its modules and the random states are restored afterwards.
     """
     modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
     modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
@@ -61,9 +61,9 @@ def _restore(kept: dict[str, Any], entries: dict[str, Any]) -> None:
 
 @contextmanager
 def inspecting(network: nn.Module) -> Iterator[None]:
-    """As ``looking``; no gradients are computed, and attention is computed step by step.
+    """As ``looking``, without gradients and without fused attention.
 
-    So the passes of one network can be compared bit for bit whether or not they are watched.
+    So a network's passes can be compared bit for bit, whether or not hooks observe them.
     """
     fused = torch.backends.mha.get_fastpath_enabled()
     try:
@@ -76,7 +76,7 @@ def inspecting(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def random_state_kept(network: nn.Module) -> Iterator[None]:
-    """Random numbers drawn inside the context are not missed outside: Python's, NumPy's, torch's, on the network's devices."""
+    """Restore the random states of Python, NumPy and torch, on the network's devices, when the context ends."""
     devices = {value.device for value in chain(network.parameters(), network.buffers())}
     python, numpy = random.getstate(), np.random.get_state()
     apple = torch.mps.get_rng_state() if any(device.type == "mps" for device in devices) else None
@@ -113,10 +113,10 @@ def answers(network: nn.Module, example: Tensor) -> list[Tensor]:
 
 
 def steady_answers(network: nn.Module, example: Tensor) -> list[Tensor]:
-    """As ``answers``, of a network whose answers can be relied on.
+    """As ``answers``, for a network that must be deterministic.
 
     Raises:
-        DeepcorrectError: it fails, returns no tensor or NaN, or answers differently when it is asked twice.
+        DeepcorrectError: it fails, returns no tensor or NaN, or returns something else the second time.
     """
     first, second = answers(network, example), answers(network, example)
     if not first:
@@ -150,7 +150,7 @@ def tensors(value: object) -> Iterator[Tensor]:
 
 
 def require_watchable(network: nn.Module) -> None:
-    """Refuse a network whose layers cannot be watched as it runs.
+    """Refuse a network whose layers cannot be observed while it runs.
 
     Raises:
         DeepcorrectError: it is compiled, has lazy modules that were never run, or runs as several copies.
@@ -161,7 +161,7 @@ def require_watchable(network: nn.Module) -> None:
         where = f"module {name} of the network" if name else "the network"
         if is_compiled(module):
             raise DeepcorrectError(
-                f"{where} is compiled (torch.compile), so its layers cannot be watched; "
+                f"{where} is compiled (torch.compile), so its layers cannot be observed; "
                 "pass the network as it was before torch.compile, and compile it after the correction is attached"
             )
         if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
@@ -169,7 +169,7 @@ def require_watchable(network: nn.Module) -> None:
 
 
 def is_compiled(module: nn.Module) -> bool:
-    """Whether ``torch.compile`` runs the module, in whatever way it was asked to."""
+    """Whether the module is compiled by ``torch.compile``, in any of the ways to ask for it."""
     if isinstance(module, torch.jit.ScriptModule):
         return False
     forward = module.forward
@@ -178,7 +178,7 @@ def is_compiled(module: nn.Module) -> bool:
 
 
 def structure(network: nn.Module) -> str:
-    """SHA-256 over a network's modules and their settings: networks of equal weights may differ in a stride, an activation."""
+    """SHA-256 of a network's modules and their settings: networks of equal weights may differ in a stride or an activation."""
     return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", str(network)).encode(errors="replace")).hexdigest()
 
 

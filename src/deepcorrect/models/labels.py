@@ -1,4 +1,4 @@
-"""What the outputs of a network are called, where a library, a run folder or the package says so."""
+"""The names of a network's outputs, if a library, a run folder or this package knows them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from deepcorrect.models.libraries import asking, import_library, torchvision_wei
 from deepcorrect.models.shipped import shipped_labels
 
 SYNSETS = Path(__file__).parent / "imagenet_synsets.txt"
-"""WordNet id and synonyms of the thousand classes of ImageNet (ILSVRC 2012), in the order that all libraries have them in."""
+"""WordNet ids and synonyms of the 1,000 classes of ImageNet (ILSVRC 2012), in the order that all libraries use."""
 
 
 def output_names(spec: str) -> tuple[str, ...] | None:
-    """Names of a network's outputs in their order, without loading it; None where nothing is known.
+    """The names of a network's outputs in order, without loading the network; None if they are not known.
 
     Args:
         spec: as for ``deepcorrect.models.load_model``.
 
     Raises:
-        DeepcorrectError: a library is not there, or knows no such network.
+        DeepcorrectError: a library is not installed, or does not know the network.
     """
     if Path(spec).is_dir():
         file = Path(spec) / "classes.json"
@@ -39,9 +39,9 @@ def output_names(spec: str) -> tuple[str, ...] | None:
 
 
 def with_ids(names: Sequence[str]) -> tuple[str, ...]:
-    """ImageNet's names with the WordNet id and synonyms of each; others as they are.
+    """ImageNet's class names with the WordNet id and synonyms of each; other names unchanged.
 
-    They are ImageNet's if 99 of 100 are called so at their places, which one for the background may begin.
+    Names are taken as ImageNet's if 99 % of them match in order; one name for the background may come first.
     """
     lines = SYNSETS.read_text(encoding="utf-8").splitlines()
     start = len(names) - len(lines)
@@ -84,7 +84,7 @@ def _huggingface_names(spec: str, name: str) -> tuple[str, ...] | None:
     transformers = import_library(spec, "transformers", "transformers")
     with asking(spec):
         given = transformers.AutoConfig.from_pretrained(name).id2label
-        names = tuple(str(given[place]) for place in sorted(given))
+        names = tuple(str(given[index]) for index in sorted(given))
     if all(re.fullmatch(r"LABEL_\d+", label) for label in names):
         return None
     return with_ids(names)

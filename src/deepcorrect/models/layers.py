@@ -25,9 +25,9 @@ class Layer:
     Attributes:
         name: as in ``model.get_submodule``.
         module: the layer itself.
-        norm: name of the batch normalisation that alone takes its output, unchanged, if there is one.
-        output_shape: of one image, (C, H, W) of a convolution, (C,) or (positions, C) of a dense layer.
-        uses: how often one forward pass runs it.
+        norm: name of the batch normalisation that is the only reader of the layer's output, if there is one.
+        output_shape: for one image; (C, H, W) of a convolution, (C,) or (positions, C) of a dense layer.
+        uses: how many times one forward pass runs it.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Layer:
 
 
 class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes who reads the outputs of layers: a batch normalisation as it runs, or any other operation (None)."""
+    """Records what reads the outputs of layers: the batch normalisation that is running, or another operation (None)."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.running: nn.Module | None = None
         self._readers: dict[nn.Module, set[nn.Module | None]] = {}
         self._inputs: dict[nn.Module, list[nn.Module | None]] = {}
-        self._outputs: dict[int, tuple[nn.Module, Tensor]] = {}  # holds the tensors, else an id could come a second time
+        self._outputs: dict[int, tuple[nn.Module, Tensor]] = {}  # it keeps the tensors alive, so that no id is used again
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for value in tensors((args, kwargs)):
@@ -59,17 +59,17 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
     def give(self, layer: nn.Module, output: Tensor) -> None:
-        """A layer has given an output."""
+        """Record the output of a layer."""
         self._outputs[id(output)] = (layer, output)
 
     def start(self, norm: nn.Module, values: object) -> None:
-        """A normalisation starts on its input."""
+        """Record that a normalisation starts on its input."""
         self.running = norm
         for value in tensors(values):
             self._inputs.setdefault(norm, []).append(self._outputs.get(id(value), (None,))[0])
 
     def norm_of(self, layer: nn.Module, uses: int) -> nn.Module | None:
-        """The normalisation that alone read all outputs of a layer, as they were given, and read nothing else."""
+        """The normalisation that is the only reader of all outputs of a layer and reads nothing else, if there is one."""
         readers = self._readers.get(layer, set())
         norm = next(iter(readers)) if len(readers) == 1 else None
         return norm if norm is not None and self._inputs[norm] == [layer] * uses else None
@@ -78,15 +78,15 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     """Convolutions and dense layers in the order in which a forward pass first reaches them.
 
-    A correction that is on the network is switched off meanwhile: the layers are the network's own, under their own names.
-    Layers inside TorchScript are out of reach and not among them.
+    A correction on the network is switched off meanwhile: the layers are the network's own, under their own names. Layers
+    inside TorchScript cannot be reached and are left out.
 
     Args:
         model: in any mode; it is run once in eval mode, and left as it was.
         example: one batch of images (B, C, H, W), on the model's device.
 
     Raises:
-        DeepcorrectError: the network fails on the example, or its layers cannot be watched, for instance because it is
+        DeepcorrectError: the network fails on the example, or its layers cannot be observed, for instance because it is
             compiled.
     """
     require_watchable(model)
@@ -98,7 +98,9 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     def note_output(module: nn.Module, args: object, output: object) -> None:
         assert isinstance(module, nn.Conv2d | nn.Linear)
         if not isinstance(output, Tensor):
-            raise DeepcorrectError(f"layer {names[module]} gives no tensor but {type(output).__name__}; is there a hook on it?")
+            raise DeepcorrectError(
+                f"layer {names[module]} returns {type(output).__name__} instead of a tensor; does a hook change its output?"
+            )
         uses[module] = uses.get(module, 0) + 1
         outputs[module] = output
         readers.give(module, output)
@@ -122,37 +124,37 @@ def find_layers(model: nn.Module, example: Tensor) -> list[Layer]:
     finally:
         for handle in handles:
             handle.remove()
-    found = []
+    layers = []
     for layer, count in uses.items():
         norm = readers.norm_of(layer, count)
-        found.append(Layer(names[layer], layer, None if norm is None else names[norm], tuple(outputs[layer].shape[1:]), count))
-    if not found and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        layers.append(Layer(names[layer], layer, None if norm is None else names[norm], tuple(outputs[layer].shape[1:]), count))
+    if not layers and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise DeepcorrectError(
             "the network is TorchScript, whose layers cannot be reached; use the Python module that it was made from"
         )
-    return found
+    return layers
 
 
 def convolutions(layers: Sequence[Layer]) -> list[Layer]:
-    """Those layers that take correction units.
+    """The layers that can have correction units.
 
     Raises:
         DeepcorrectError: there is none.
     """
-    found = [layer for layer in layers if isinstance(layer.module, nn.Conv2d)]
-    if not found:
+    chosen = [layer for layer in layers if isinstance(layer.module, nn.Conv2d)]
+    if not chosen:
         raise DeepcorrectError(
-            "the network has no torch.nn.Conv2d, so there is nothing to correct; use finetune (and one that is quantised is to "
-            "be corrected before that)"
+            "the network has no torch.nn.Conv2d, so there is nothing to correct; use finetune (correct a quantised network "
+            "before it is quantised)"
         )
-    return found
+    return chosen
 
 
 def named(layers: Sequence[Layer], name: str) -> Layer:
-    """The layer of that name.
+    """The layer of a name.
 
     Raises:
-        DeepcorrectError: there is none; the known ones are listed.
+        DeepcorrectError: there is none of that name; the message lists those there are.
     """
     for layer in layers:
         if layer.name == name:
@@ -161,10 +163,10 @@ def named(layers: Sequence[Layer], name: str) -> Layer:
 
 
 def pick(layers: Sequence[Layer], given: str) -> list[Layer]:
-    """Layers from an option: ``3`` (the first three), ``all``, or names separated by commas, in the order given.
+    """Layers from text: ``3`` (the first three), ``all``, or names separated by commas, in the order given.
 
     Raises:
-        DeepcorrectError: there are fewer, or none of that name.
+        DeepcorrectError: the network has fewer layers, or none of a name.
     """
     if given == "all":
         return list(layers)

@@ -1,6 +1,6 @@
-"""Classifiers of torchvision, timm and Hugging Face with their pretrained weights, and what each library says of their images.
+"""Pretrained classifiers of torchvision, timm and Hugging Face, and the preprocessing that each library documents for them.
 
-The libraries are imported when a network of theirs is asked for; none of them comes with deepcorrect.
+A library is imported when one of its networks is asked for; deepcorrect installs none of them.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from deepcorrect.models.agreement import Transform, agrees
 from deepcorrect.models.preprocessing import Prepared, Preprocessing
 
 INTERPOLATIONS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""By Pillow's numbers, as Hugging Face has them."""
+"""By Pillow's numbers, which Hugging Face uses."""
 UNDERSTOOD = {
     "image_processor_type", "do_resize", "size", "resample", "crop_pct", "do_center_crop", "crop_size", "do_rescale",
     "rescale_factor", "do_normalize", "image_mean", "image_std", "include_top", "do_convert_rgb", "data_format",
 }  # fmt: skip
-"""Settings of an image processor of Hugging Face; whether they are understood rightly is tried on images."""
+"""The settings of a Hugging Face image processor that are known; that they are understood correctly is tried on images."""
 
 
 class Expected(NamedTuple):
-    """What a network expects of its images.
+    """The preprocessing that a network expects.
 
     Attributes:
         preprocessing: as it is understood here.
-        transform: what the library does with an image.
-        name: of the transform, with what of it is not understood, for messages.
+        transform: the library's own, from an image to a tensor.
+        name: of the transform, with those of its settings that are not understood, for messages.
     """
 
     preprocessing: Preprocessing
@@ -47,10 +47,10 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Library:
-    """Where pretrained networks come from; both are called with the whole spec, for messages, and the network's name in it.
+    """A source of pretrained networks; both functions take the whole spec, for messages, and the network's name in it.
 
     Attributes:
-        expected: what a network expects, without loading it.
+        expected: the preprocessing of a network, without loading it.
         network: the network with its weights.
     """
 
@@ -59,10 +59,10 @@ class Library:
 
 
 def library_preprocessing(spec: str) -> Preprocessing | None:
-    """What a library's network expects, without loading it; None for a spec that names no library.
+    """The preprocessing of a library's network, without loading the network; None for a spec that names no library.
 
     Raises:
-        DeepcorrectError: the library is not there, knows no such network, or asks for what cannot be done here.
+        DeepcorrectError: the library is not installed, does not know the network, or expects what is not supported.
     """
     name, _, network = spec.partition(":")
     if name not in LIBRARIES:
@@ -89,14 +89,14 @@ def library_model(spec: str) -> nn.Module | None:
 
 def _otherwise(spec: str, name: str) -> DeepcorrectError:
     return DeepcorrectError(
-        f"{spec}: its {name} prepares images otherwise than by resizing, cropping the centre and normalising, which is all "
-        "that is supported"
+        f"{spec}: its {name} prepares images in another way than by resizing, cropping the centre and normalising, "
+        "which is all that is supported"
     )
 
 
 @contextmanager
 def asking(spec: str) -> Iterator[None]:
-    """Whatever a library raises becomes one line."""
+    """Turn whatever a library raises into one line."""
     try:
         yield
     except DeepcorrectError:
@@ -107,21 +107,21 @@ def asking(spec: str) -> Iterator[None]:
 
 
 def import_library(spec: str, module: str, package: str) -> ModuleType:
-    """A module of a library that a spec names.
+    """Import a module of the library that a spec names.
 
     Raises:
-        DeepcorrectError: it is not installed, or does not import.
+        DeepcorrectError: it is not installed, or cannot be imported.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name != package:
-            raise DeepcorrectError(f"{spec}: {package} does not import: {error}; pip install {error.name}") from error
+            raise DeepcorrectError(f"{spec}: {package} cannot be imported: {error}; pip install {error.name}") from error
         raise DeepcorrectError(f"{spec}: {package} is not installed; pip install {package}") from None
     except Exception as error:
         reason = first_line(error)
         raise DeepcorrectError(
-            f"{spec}: {package} does not import beside this torch: {reason}; install both from one index (https://pytorch.org)"
+            f"{spec}: {package} cannot be imported with this version of torch: {reason}; install both from the same index (https://pytorch.org)"
         ) from error
 
 
@@ -129,7 +129,7 @@ def torchvision_weights(spec: str, name: str) -> Any:
     """Torchvision's default weights of a network: a description, nothing is loaded.
 
     Raises:
-        DeepcorrectError: torchvision is not there, or knows no such network.
+        DeepcorrectError: torchvision is not installed, or does not know the network.
     """
     models = import_library(spec, "torchvision.models", "torchvision")
     with asking(spec):
@@ -140,13 +140,13 @@ def _torchvision_expected(spec: str, name: str) -> Expected:
     weights = torchvision_weights(spec, name)
     with asking(spec):
         given = weights.transforms()
-        kind = type(given).__name__
-        if kind != "ImageClassification":
-            raise DeepcorrectError(f"{spec}: not a classifier of images; its weights are for {kind}")
+        transform = type(given).__name__
+        if transform != "ImageClassification":
+            raise DeepcorrectError(f"{spec}: not an image classifier; its weights are for {transform}")
         (size,), (side,) = given.resize_size, given.crop_size
         crop = CentreCrop(side, nearest=True)
         resize = Resize(size, interpolation=cast(Interpolation, given.interpolation.value), crop=crop)
-        return Expected(Preprocessing(resize, crop, tuple(given.mean), tuple(given.std)), given, kind)
+        return Expected(Preprocessing(resize, crop, tuple(given.mean), tuple(given.std)), given, transform)
 
 
 def _torchvision_network(spec: str, name: str) -> nn.Module:
@@ -193,7 +193,7 @@ def _huggingface_expected(spec: str, name: str) -> Expected:
         transform = partial(_huggingface_transform, processor)
         try:
             return Expected(_from_processor(spec, given), transform, described)
-        except KeyError:  # one that does something else altogether has no such settings
+        except KeyError:  # a processor that does something else altogether lacks these settings
             raise _otherwise(spec, described) from None
 
 

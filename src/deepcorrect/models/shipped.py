@@ -1,4 +1,4 @@
-"""Weights that come with the package, by name, each with its SHA-256."""
+"""The weights that are shipped in the package, by name, each checked by its SHA-256."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ class ShippedModel:
 
 
 def shipped_model(name: str) -> ShippedModel | None:
-    """The shipped baseline of that name, if there is one, its checksum verified."""
+    """The shipped baseline of that name, if there is one.
+
+    Raises:
+        DeepcorrectError: its file is missing, or its checksum is wrong.
+    """
     entry = _index()["models"].get(name)
     if entry is None:
         return None
@@ -31,7 +35,11 @@ def shipped_model(name: str) -> ShippedModel | None:
 
 
 def shipped_correction(name: str) -> Path | None:
-    """The file of the shipped correction of that name, if there is one, its checksum verified."""
+    """The file of the shipped correction of that name, if there is one.
+
+    Raises:
+        DeepcorrectError: it is missing, or its checksum is wrong.
+    """
     entry = _index()["corrections"].get(name)
     return None if entry is None else _verified(name, entry["sha256"])
 
@@ -43,7 +51,7 @@ def shipped_image_shape(path: Path) -> tuple[int, ...] | None:
 
 
 def shipped_labels(name: str) -> tuple[str, ...] | None:
-    """What the outputs of the shipped baseline of that name are called, if there is one."""
+    """The names of the outputs of the shipped baseline of that name, if there is one."""
     entry = _index()["models"].get(name)
     return None if entry is None else tuple(entry["labels"])
 

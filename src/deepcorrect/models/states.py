@@ -1,8 +1,8 @@
-"""Weights from a file: the state dict in it, by the names of the network, whatever it was wrapped in when it was saved.
+"""Weights from a file: the state dict in it that has the network's names, whatever the network was wrapped in when saved.
 
 A checkpoint may hold the state dict under a key, beside an optimizer's or an average of the weights (EMA), and wrappers put a
-prefix before every name: ``module.`` (DataParallel), ``_orig_mod.`` (torch.compile), ``model.`` (Lightning). A part of the file
-whose names, without a common prefix, are exactly the network's is taken, and nothing else is; of several, not the average.
+prefix before every name: ``module.`` (DataParallel), ``_orig_mod.`` (torch.compile), ``model.`` (Lightning). Only a part of the
+file whose names, without a common prefix, are exactly the network's is loaded; of several, one that is not an average.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from deepcorrect.base.words import argument
 from deepcorrect.models.preprocessing import Prepared
 
 DEPTH = 4
-"""How deep a state dict may lie in a checkpoint."""
+"""How many keys deep a state dict may be in a checkpoint."""
 _OPTIONAL = ("num_batches_tracked", "_extra_state")
-"""Ends of names that an older file lacks."""
+"""Endings of names that older files lack."""
 _AVERAGE = re.compile(r"(?i)(^|[._])(ema|averaged?)([._]|$)")
 
 
 class _Part(NamedTuple):
-    """Tensors of a file by the name that they have there without the prefix."""
+    """Tensors of a file by name, without a prefix; ``key`` leads to them in the file."""
 
-    place: str
+    key: str
     prefix: str
     state: dict[str, Tensor]
 
@@ -45,31 +45,33 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Load a file's weights into a network, all of them or none.
 
     Raises:
-        DeepcorrectError: no such file, nothing that can be read without running code, or weights of another network.
+        DeepcorrectError: the file is missing, cannot be read without running code, or belongs to another network.
     """
     if not path.is_file():
         raise DeepcorrectError(f"{argument('weights', path)}: no such file")
-    parts = [_Part(place, "", state) for place, state in _state_dicts(_read(path))]
+    parts = [_Part(key, "", state) for key, state in _state_dicts(_read(path))]
     if not parts:
         raise DeepcorrectError(
             f"{argument('weights', path)}: not a state dict; save the network's with torch.save(net.state_dict(), ...)"
         )
     targets = [model, model.network] if isinstance(model, Prepared) else [model]
     for target in targets:
-        found = [each for part in parts for each in _without_prefix(part, target)]
-        fitting = [part for part in found if not _difference(part.state, target)]
-        fitting = fitting or [part for part in found if _converts(part.state, target)]
-        plain = [part for part in fitting if not _AVERAGE.search(f"{part.place}{part.prefix}")] or fitting
+        candidates = [each for part in parts for each in _without_prefix(part, target)]
+        fitting = [part for part in candidates if not _difference(part.state, target)]
+        fitting = fitting or [part for part in candidates if _converts(part.state, target)]
+        plain = [part for part in fitting if not _AVERAGE.search(f"{part.key}{part.prefix}")] or fitting
         if len(plain) > 1 and not all(_equal(part.state, plain[0].state) for part in plain[1:]):
-            names = ", ".join(f"{part.place}{part.prefix}" or "those at the top" for part in plain)
+            names = ", ".join(f"{part.key}{part.prefix}" or "the one at the top" for part in plain)
             raise DeepcorrectError(
-                f"{argument('weights', path)}: several state dicts fit the network ({names}); save the one that is meant"
+                f"{argument('weights', path)}: several state dicts fit the network ({names}); save only the one that you mean"
             )
         if plain:
             _load(target, plain[0].state, path)
             return
     closest = max(parts, key=lambda part: len(part.state))
-    raise DeepcorrectError(f"{argument('weights', path)}: these weights are of another network: {_explained(closest, targets)}")
+    raise DeepcorrectError(
+        f"{argument('weights', path)}: these weights belong to another network: {_explained(closest, targets)}"
+    )
 
 
 def _read(path: Path) -> Any:
@@ -87,37 +89,37 @@ def _read(path: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What stands in the way, in one line."""
+    """Why the file cannot be loaded, in one line."""
     said = str(error)
     needed = re.search(r"GLOBAL (\S+)|`?([\w.]+)`? was not an allowed global|class (\S+) was not", said)
     if "TorchScript" in said:
         return "a TorchScript archive; save the state_dict() of the module in it"
     if needed:
-        found = next(filter(None, needed.groups()))
-        return f"it holds a {found}, which is not loaded as that may run code; keep the tensors alone"
+        asked = next(filter(None, needed.groups()))
+        return f"it holds a {asked}, which is not loaded as that may run code; keep the tensors alone"
     if said.startswith("Weights only load failed"):  # goes on to advise to run what is in the file
         return "it holds more than tensors, which is not loaded as that may run code"
     return next((line.strip() for line in said.splitlines() if any(map(str.isalpha, line))), type(error).__name__)
 
 
-def _state_dicts(content: object, place: str = "", depth: int = DEPTH) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The mappings in a file that hold tensors by name, with where they are; what else lies beside the tensors is left out."""
+def _state_dicts(content: object, key: str = "", depth: int = DEPTH) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """The mappings of names to tensors in a file, each with the keys that lead to it; whatever else they hold is left out."""
     if not isinstance(content, Mapping) or not depth:
         return
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if tensors:
-        yield place, tensors
+        yield key, tensors
     for name, value in content.items():
-        yield from _state_dicts(value, f"{place}{name}.", depth - 1)
+        yield from _state_dicts(value, f"{key}{name}.", depth - 1)
 
 
 def _without_prefix(part: _Part, network: nn.Module) -> Iterator[_Part]:
-    """The part as it is, and what is left of it behind each prefix that one of the network's names has there."""
+    """The part itself, and its tensors under each prefix with which it has the first of the network's names."""
     first = next((name for name in network.state_dict() if not name.endswith(_OPTIONAL)), "")
     prefixes = {name.removesuffix(first) for name in part.state if name.endswith(f".{first}")}
     for prefix in ("", *sorted(prefixes)):
         state = {name[len(prefix) :]: value for name, value in part.state.items() if name.startswith(prefix)}
-        yield _Part(part.place, prefix, state)
+        yield _Part(part.key, prefix, state)
 
 
 def _difference(state: Mapping[str, Tensor], network: nn.Module) -> str:
@@ -132,8 +134,8 @@ def _difference(state: Mapping[str, Tensor], network: nn.Module) -> str:
     tied = {name for name, value in own.items() if _has_numbers(value) and value.data_ptr() in given}
     missing = [name for name in own if name not in state and name not in tied and not name.endswith(_OPTIONAL)]
     unknown = [name for name in state if name not in own]
-    said = [f"it lacks {_some(missing)}"] if missing else []
-    said += [f"it has {_some(unknown)}, which the network has not"] if unknown else []
+    said = [f"they lack {_some(missing)}"] if missing else []
+    said += [f"they have {_some(unknown)}, which the network does not have"] if unknown else []
     return "; ".join([*said, *wrong[:1]])
 
 
@@ -142,7 +144,7 @@ def _has_numbers(value: object) -> bool:
 
 
 def _converts(state: Mapping[str, Tensor], network: nn.Module) -> bool:
-    """Whether the network's own code makes its weights of a state dict, as of an older version's, by other names."""
+    """Whether the network's own code can load a state dict with other names, such as an older version's."""
     if not state.keys() & network.state_dict().keys():
         return False
     try:
@@ -153,8 +155,8 @@ def _converts(state: Mapping[str, Tensor], network: nn.Module) -> bool:
 
 
 def _explained(part: _Part, targets: Sequence[nn.Module]) -> str:
-    """The difference from the network, or from the one inside of it, that is the smallest."""
-    tried = [(found, target) for target in targets for found in _without_prefix(part, target)]
+    """How the part differs from that one of the networks that is most like it."""
+    tried = [(each, target) for target in targets for each in _without_prefix(part, target)]
     best, target = max(tried, key=lambda pair: len(pair[0].state.keys() & pair[1].state_dict().keys()))
     without = f"without the prefix {best.prefix} " if best.prefix else ""
     return f"{without}{_difference(best.state, target)}"
@@ -169,7 +171,7 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load what fits; what an older file lacks stays as it is, and modules are told that the file is of their own version."""
+    """Load a state dict; what an older file lacks stays as it is, and modules take the file for one of their own version."""
     complete: Mapping[str, Tensor] = state
     if not _difference(state, network):
         own = network.state_dict()
@@ -179,5 +181,5 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         network.load_state_dict(complete)
     except Exception as error:  # a module may load its weights by code of its own
         raise DeepcorrectError(
-            f"{argument('weights', path)}: the network does not take these weights: {_reason(error)}"
+            f"{argument('weights', path)}: the network does not accept these weights: {_reason(error)}"
         ) from None
