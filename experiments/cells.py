@@ -203,7 +203,10 @@ class Workshop:
         filters = self._choose(cell)
         plan = Plan(distortion=cell.distortion, filters=filters, retrained=cell.network.retrained)
         distortion = get_distortion(cell.distortion)
-        _, record = train_and_measure(job, cell.network.name, distortion, self._levels(distortion), plan, recipe, half=True)
+        _, record = train_and_measure(
+            job, cell.network.name, distortion, self._levels(distortion), plan, recipe,
+            half=True, random=cell.network.choice == "random",
+        )  # fmt: skip
         return {"filters": filters, **self._trained(job, [record])}
 
     def _choose(self, cell: NetworkCell) -> dict[str, tuple[int, ...]]:

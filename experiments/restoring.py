@@ -22,8 +22,9 @@ def restoring(job: Job, distortion: Distortion, levels: tuple[float, ...]) -> di
     """The network as it is, behind a restorer, and with its shipped correction, on the same test images."""
     job.data = replace(job.data, test=job.data.test.balanced(TEST_IMAGES[distortion.name], job.seed))
     restorer, shipped = RESTORERS[distortion.name], f"deepcorr-6-{distortion.name}"
-    records = [measure(job, "baseline", distortion, levels, 0)]
-    records.append(measure(job, restorer, restored(distortion, restorer), levels, 0))
+    records = [measure(job, "baseline", distortion, levels, 0, kind="baseline")]
+    records.append(measure(job, restorer, restored(distortion, restorer), levels, 0, kind="restored"))
     correction = load_correction(find_correction(shipped), job.model, job.example)
-    records.append(measure(job, shipped, distortion, levels, count_parameters(correction.parameters())))
+    trained = count_parameters(correction.parameters())
+    records.append(measure(job, shipped, distortion, levels, trained, kind="correction"))
     return {"records": [record.model_dump(mode="json") for record in records]}

@@ -91,7 +91,7 @@ def test_gains_and_choices_of_something_else_are_refused(
     kept = tmp_path / "chosen.json"
     write_json(kept, {"of": meter.provenance(), "chosen": {}})
     other = OTHERS[differing](meter)
-    reason = rf"of other work, its .*{differing.strip()}.* choose another folder or delete it"
+    reason = rf"holds work .*{differing.strip()}.*; choose another folder or delete it"
     with pytest.raises(DeepcorrectError, match=rf"{file}: {reason}") as error:
         GainFiles(other, tmp_path)
     assert "\n" not in str(error.value)
@@ -124,9 +124,9 @@ def test_a_choice_continues_with_the_same_settings_only(meter: GainMeter, layer:
     first = rank_jointly(meter, (LEVEL,), **options)
     assert rank_jointly(meter, (LEVEL,), **options) == first
     for change in ({"counts": {"0": 3}}, {"block": 2}, {"score": "margin"}):
-        with pytest.raises(DeepcorrectError, match=f"its {next(iter(change))} differ"):
+        with pytest.raises(DeepcorrectError, match=f"holds work with {next(iter(change))}"):
             rank_jointly(meter, (LEVEL,), **{**options, **change})
-    with pytest.raises(DeepcorrectError, match="its levels differ"):
+    with pytest.raises(DeepcorrectError, match="holds work with levels"):
         rank_jointly(meter, (LEVEL, 90.0), **options)
     write_json(kept, read_json(kept) | {"chosen": {"0": [99]}})
     with pytest.raises(DeepcorrectError, match="does not hold chosen filters"):

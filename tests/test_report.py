@@ -129,7 +129,7 @@ def test_records_carry_their_origin(runs: list[Path]) -> None:
 def test_records_are_grouped_by_ladder_with_one_baseline_in_front(digits: Dataset, small: nn.Module) -> None:
     job = Job(small, digits)
     noise, other_levels, blur = assess(job, [(NOISE, (30.0,)), (NOISE, (60.0,)), (get_distortion("blur"), (1.0,))])
-    other = noise.model_copy(update={"name": "other"})
+    other = noise.model_copy(update={"name": "other", "kind": "other"})
     groups = by_ladder([other, noise, blur, noise, other_levels])
     assert groups == [[noise, other], [blur], [other_levels]]
 

@@ -144,8 +144,8 @@ def _transferred(file: str) -> list[TransferRecord]:
     return read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
 
 
-def _variant(record: TransferRecord) -> str:
-    return "baseline" if record.name == "baseline" else "fine-tuned" if "finetune" in record.name else "corrected"
+def _kind(record: TransferRecord) -> str:
+    return {"baseline": "baseline", "finetuned": "fine-tuned"}.get(record.kind, "corrected")
 
 
 def _distorted(record: Record) -> float:

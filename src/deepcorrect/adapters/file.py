@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.base.files import write_tensors
+from deepcorrect.base.files import tensors_header, write_tensors
 from deepcorrect.base.names import encodable_json
 from deepcorrect.models.network_print import NetworkPrint
 from deepcorrect.models.shipped import shipped_correction, shipped_names
-
-_KEY = "deepcorrect"
 
 
 class TrainedOn(NamedTuple):
@@ -55,7 +52,7 @@ class SavedCorrection(BaseModel):
 def write_correction(path: Path, saved: SavedCorrection, state: Mapping[str, Tensor], *, half: bool) -> None:
     """Write the file, floating-point numbers in half precision if asked to."""
     header = encodable_json(saved.model_dump(mode="json", exclude_none=True))
-    write_tensors(path, state, half=half, metadata={_KEY: json.dumps(header)})
+    write_tensors(path, state, half=half, header=header)
 
 
 def find_correction(spec: str) -> Path:
@@ -131,11 +128,10 @@ def _header(path: Path | str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise DeepcorrectError(f"{path}: no such correction file")
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
+        header = tensors_header(Path(path))
+    except (SafetensorError, OSError):
         raise _no_correction(path) from None
-    if not isinstance(header, dict) or not {"network", "fingerprint"} & header.keys():
+    if not {"network", "fingerprint"} & header.keys():
         raise _no_correction(path)
     return header
 

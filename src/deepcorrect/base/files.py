@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.formats import stamped, unstamped
+
+_HEADER = "deepcorrect"
+"""The key of the metadata of a safetensors file."""
 
 
 @contextmanager
@@ -103,16 +107,16 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file."""
-    write_text(path, json.dumps(content, indent=1))
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file with the version of its format."""
+    write_text(path, json.dumps(stamped(content), indent=1))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """A JSON object from a file, without the version of its format.
 
     Raises:
-        DeepcorrectError: it cannot be read, or is none.
+        DeepcorrectError: it cannot be read, is none, or is of a newer version.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -120,19 +124,24 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DeepcorrectError(f"{path}: cannot be read ({error})") from None
     if not isinstance(content, dict):
         raise DeepcorrectError(f"{path}: not a JSON object")
-    return content
+    return unstamped(path, content)
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], *, half: bool = False, metadata: dict[str, str] | None = None
+    path: Path, tensors: Mapping[str, Tensor], *, half: bool = False, header: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a safetensors file, floating-point numbers in half precision if asked to."""
+    """Write a safetensors file, its metadata one JSON object with the version of its format.
+
+    Args:
+        half: store floating-point numbers in half precision.
+        header: what else its metadata hold.
+    """
     stored = {
         name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous().clone()
         for name, value in tensors.items()
     }
-    with written_aside(path) as partial:
-        save_file(stored, partial, metadata=metadata)
+    with written_aside(path) as partial:  # a second key of the metadata would come in another order every time
+        save_file(stored, partial, metadata={_HEADER: json.dumps(stamped(header or {}))})
 
 
 def add_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -144,12 +153,45 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """A safetensors file.
 
     Raises:
-        DeepcorrectError: it cannot be read.
+        DeepcorrectError: it cannot be read, or is of a newer version.
     """
+    read_tensors_header(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise DeepcorrectError(f"{path}: cannot be read ({error}); delete it to have it made again") from None
+        raise _unreadable(path, error) from None
+
+
+def read_tensors_header(path: Path) -> dict[str, Any]:
+    """As ``tensors_header``.
+
+    Raises:
+        DeepcorrectError: the file cannot be read, or is of a newer version.
+    """
+    try:
+        return tensors_header(path)
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from None
+
+
+def tensors_header(path: Path) -> dict[str, Any]:
+    """What the metadata of a safetensors file hold, without the version of its format; nothing if that is no JSON object.
+
+    Raises:
+        OSError, SafetensorError: the file cannot be read.
+        DeepcorrectError: it is of a newer version.
+    """
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    try:
+        header = json.loads(metadata.get(_HEADER, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return unstamped(path, header) if isinstance(header, dict) else {}
+
+
+def _unreadable(path: Path, error: Exception) -> DeepcorrectError:
+    return DeepcorrectError(f"{path}: cannot be read ({error}); delete it to have it made again")
 
 
 @torch.no_grad()

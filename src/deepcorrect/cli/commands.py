@@ -190,12 +190,14 @@ def evaluate(
     Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data --json
     """
     from deepcorrect.adapters.attach import load_correction
+    from deepcorrect.adapters.correction import Correction
     from deepcorrect.adapters.file import find_correction, read_header
     from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.cli.console import show_records
     from deepcorrect.distortions.restoration import restored
     from deepcorrect.evaluation.cost import count_parameters
     from deepcorrect.pipeline.measure import measure
+    from deepcorrect.runs.kinds import kind_of_plan
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
@@ -208,8 +210,9 @@ def evaluate(
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
             name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
-            records = [measure(job, name, restored(kind, restore) if restore else kind, steps, trained)]
-        keeping.keep(job, records)
+            network = kind_of_plan(parts.plan) if isinstance(parts, Correction) else "restored" if restore else "baseline"
+            records = [measure(job, name, restored(kind, restore) if restore else kind, steps, trained, kind=network)]
+        context.keep(job, records)
     if not job.processes.first:
         return
     if common.as_json:

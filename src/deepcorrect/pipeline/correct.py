@@ -37,7 +37,8 @@ from deepcorrect.pipeline.rank import RankingOptions, rank, ranking_traits
 from deepcorrect.pipeline.traits import answers_stages, traits_of
 from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.runs import architecture
-from deepcorrect.runs.results import Record, Records
+from deepcorrect.runs.kinds import kind_of_plan
+from deepcorrect.runs.results import Record
 from deepcorrect.runs.samples import Samples
 from deepcorrect.runs.stages import Traits, digest
 from deepcorrect.training.recipes import Recipe
@@ -142,8 +143,10 @@ def correct(
             ranking.save(job.run.file("ranking.json"))
         filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
     plan = _plan(options, distortion.name, filters)
-    correction, record = _train_and_measure(job, options.name, distortion, levels, plan, recipe, half, of)
-    return correction, Records([baseline, record])
+    correction, record = _train_and_measure(
+        job, options.name, distortion, levels, plan, recipe, half, of, random=options.ranking == "random"
+    )
+    return correction, [baseline, record]
 
 
 def finetune(
@@ -172,13 +175,22 @@ def finetune(
 
 
 def train_and_measure(
-    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool
+    job: Job,
+    name: str,
+    distortion: Distortion,
+    levels: Sequence[float],
+    plan: Plan,
+    recipe: Recipe,
+    *,
+    half: bool,
+    random: bool = False,
 ) -> tuple[Correction, Record]:
     """Attach what a plan says, train it, measure it on the test images, and leave it attached.
 
     Args:
         name: of the record.
         half: round the trained weights to half precision, measure and save them so.
+        random: whether the plan's filters were drawn at random; noted in the record.
 
     Raises:
         DeepcorrectError: the plan does not fit the network, or the job's run holds another training. Whatever is raised, the
@@ -190,21 +202,28 @@ def train_and_measure(
         measured = traits_of(job, distortion, levels)
         of = training_traits(name, measured, recipe, half, plan.model_dump())
         job.run.claim({TRAINING: of} | answers_stages(job, name, [(distortion, levels)], of))
-    return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
+    return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of, random=random)
 
 
-def train_plan(
-    job: Job, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool = False
-) -> Correction:
-    """Attach what a plan says and train it; a run keeps it.
-
-    Args:
-        half: round the trained weights to half precision, and save them so.
-
-    Returns:
-        The correction, left attached. Whatever is raised, the network is left as it was.
-    """
-    last = job.layers[-1].name
+def _train_and_measure(
+    job: Job,
+    name: str,
+    distortion: Distortion,
+    levels: Sequence[float],
+    plan: Plan,
+    recipe: Recipe,
+    half: bool,
+    of: Traits,
+    *,
+    random: bool = False,
+) -> tuple[Correction, Record]:
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples.ask("baseline", job.model)
+    keep_penultimate(job, distortion, levels, "baseline")
+    layers = job.layers
+    last = layers[-1].name
+    if job.run is not None:
+        job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
     try:
         lay_out(correction.to(job.device), layout_of(job.model))
@@ -233,7 +252,10 @@ def _train_and_measure(
     try:
         samples.ask(name, job.model)
         keep_penultimate(job, distortion, levels, name)
-        record = measure(job, name, distortion, levels, count_parameters(correction.parameters()), of=of)
+        record = measure(
+            job, name, distortion, levels, count_parameters(correction.parameters()),
+            of=of, kind=kind_of_plan(plan), random=random,
+        )  # fmt: skip
         if job.run is not None:
             job.run.write_json("samples.json", samples.as_json())
     except BaseException:

@@ -28,6 +28,7 @@ from deepcorrect.evaluation.features import features
 from deepcorrect.evaluation.svm import fit_split
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.pipeline.job import Job
+from deepcorrect.runs.kinds import Kind, kind_of_plan
 from deepcorrect.runs.results import provenance
 from deepcorrect.runs.stages import Ladders, Traits, distortion_traits
 from deepcorrect.runs.transfer import CLEAN, FILE, TransferRecord, read_transfer
@@ -73,21 +74,23 @@ def transfer(
     """
     if job.processes.count > 1:
         raise DeepcorrectError("transfer runs in one process; start it without accelerate launch or torchrun")
-    against = {name: read_header(path).distortion for name, path in corrections.items()}
-    for name, distortion in against.items():
-        if distortion not in [kind.name for kind, _ in ladders]:
+    plans = {name: read_header(path) for name, path in corrections.items()}
+    against = {name: plan.distortion for name, plan in plans.items()}
+    asked = [distortion.name for distortion, _ in ladders]
+    for name, trained_against in against.items():
+        if trained_against not in asked:
             raise DeepcorrectError(
-                f"correction {name}: trained against {distortion}; add that to {argument('ladders', option='distortion')}"
+                f"{argument('correction', name)}: trained against {trained_against}; add that to {argument('distortion')}"
             )
     if job.run is not None:
         job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
-    records = [_recorded(job, "baseline", None, (), protocol)]
-    for kind, levels in ladders:
-        records.append(_recorded(job, "baseline", kind, levels, protocol))
-        for name in (name for name in corrections if against[name] == kind.name):
+    records = [_recorded(job, "baseline", "baseline", None, (), protocol)]
+    for distortion, levels in ladders:
+        records.append(_recorded(job, "baseline", "baseline", distortion, levels, protocol))
+        for name in (name for name in corrections if against[name] == distortion.name):
             correction = load_correction(corrections[name], job.model, job.example)
             try:
-                records.append(_recorded(job, name, kind, levels, protocol))
+                records.append(_recorded(job, name, kind_of_plan(plans[name]), distortion, levels, protocol))
             finally:
                 correction.detach()
     return records
@@ -109,7 +112,7 @@ def _features_stages(job: Job, ladders: Ladders) -> dict[str, Traits]:
 
 
 def _recorded(
-    job: Job, name: str, distortion: Distortion | None, levels: Sequence[float], protocol: Protocol
+    job: Job, name: str, kind: Kind, distortion: Distortion | None, levels: Sequence[float], protocol: Protocol
 ) -> TransferRecord:
     """The record from the run folder if it is there, else measured, and into it."""
     file = job.run.file(FILE) if job.run is not None else None
@@ -117,8 +120,8 @@ def _recorded(
     key = (fingerprint(job.model), readable(distortion.name) if distortion else CLEAN, (0.0, *levels))
     for record in known:
         if (record.fingerprint, record.distortion, record.levels) == key:
-            return record.model_copy(update={"name": readable(name)})
-    record = measure_transfer(job, name, distortion, levels, protocol)
+            return record.model_copy(update={"name": readable(name), "kind": kind})
+    record = measure_transfer(job, name, distortion, levels, protocol, kind=kind)
     if job.run is not None:
         content = {"command": job.run.command, "settings": job.run.settings, "provenance": provenance(job.device)}
         job.run.write_json(FILE, {**content, "records": [each.model_dump(mode="json") for each in (*known, record)]})
@@ -126,7 +129,13 @@ def _recorded(
 
 
 def measure_transfer(
-    job: Job, name: str, distortion: Distortion | None, levels: Sequence[float], protocol: Protocol
+    job: Job,
+    name: str,
+    distortion: Distortion | None,
+    levels: Sequence[float],
+    protocol: Protocol,
+    *,
+    kind: Kind = "other",
 ) -> TransferRecord:
     """Take the features of the network as it now stands, all of which are held in memory, and fit every split.
 
@@ -143,15 +152,13 @@ def measure_transfer(
     divisions = {seed: draw(labels, first._replace(seed=seed)) for seed in range(first.seed, first.seed + protocol.splits)}
     train, validation, test = (len(part) for part in divisions[first.seed])
     if not validation or not test:
-        raise DeepcorrectError(
-            f"{argument('counts', option='split')}: too few images for {first.train} and {first.validation} of every class; "
-            "give smaller numbers"
-        )
+        asked = argument("split", f"{first.train},{first.validation}")
+        raise DeepcorrectError(f"{asked}: too few images for that; give smaller numbers")
     everything = (0.0, *(float(level) for level in levels))
-    kind = readable(distortion.name) if distortion else CLEAN
-    job.reporter.stage(f"features of {name} under {kind}", len(labels) * len(everything))
+    under = readable(distortion.name) if distortion else CLEAN
+    job.reporter.stage(f"features of {name} under {under}", len(labels) * len(everything))
     taken = [_features(job, distortion, level, protocol.layer, order) for level in everything]
-    job.reporter.stage(f"SVMs on {name} under {kind}", protocol.splits)
+    job.reporter.stage(f"SVMs on {name} under {under}", protocol.splits)
     splits = []
     for seed, parts in divisions.items():
         splits.append(fit_split(taken, labels, parts, seed=seed))
@@ -159,8 +166,9 @@ def measure_transfer(
     means = [fmean(split.accuracy) for split in splits]
     return TransferRecord(
         name=readable(name),
+        kind=kind,
         fingerprint=fingerprint(job.model),
-        distortion=kind,
+        distortion=under,
         levels=everything,
         features=taken[0].shape[1],
         images=(train, validation, test),
@@ -175,7 +183,7 @@ def _source_order(data: Dataset) -> Tensor:
     """Where each image of the source, in its order, is among the training, validation and test images in a row."""
     found = torch.cat([part.indices for part in (data.train, data.validation, data.test)]).sort()
     if bool((found.values.diff() == 0).any()):
-        raise DeepcorrectError(f"{data.name}: divided already; the splits are drawn from images that are not")
+        raise DeepcorrectError(f"{argument('data', data.name)}: divided already; the splits are drawn from images that are not")
     return found.indices
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.base.files import read_tensors, write_tensors
+from deepcorrect.base.files import read_tensors, read_tensors_header, write_tensors
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gains import GainMeter, Gains
 from deepcorrect.ranking.provenance import require_same
-
-_KEY = "deepcorrect"
 
 
 class GainFiles:
@@ -41,7 +36,7 @@ class GainFiles:
                 raise DeepcorrectError(f"{folder}: gains cannot be kept there ({error}); choose another folder") from None
             self._provenance = meter.provenance()
             for file in sorted(folder.glob("*.safetensors")):
-                require_same(file, _header(file), self._provenance)
+                require_same(file, read_tensors_header(file), self._provenance)
                 self._finished.add(file.name)
         self._finished = meter.processes.agreed(self._finished)
 
@@ -60,16 +55,16 @@ class GainFiles:
         gains = self.meter.measure(layer, level, filters=filters)
         if self._folder:
             of = self._provenance | _part(layer, level, some)
-            write_tensors(self._folder / name, vars(gains), metadata={_KEY: json.dumps(of, sort_keys=True)})
+            write_tensors(self._folder / name, vars(gains), header=of)
             self._finished.add(name)
         return gains
 
     def _read(self, file: Path, layer: Layer, level: float, some: Sequence[int] | None) -> Gains:
-        require_same(file, _header(file), self._provenance | _part(layer, level, some))
-        tensors = read_tensors(file)
-        scores, images = len(self.meter.task.scores), len(self.meter.images)
-        wanted = {"before": (scores, images), "each": (scores, layer.filters, images)}
-        if {name: tuple(value.shape) for name, value in tensors.items()} != wanted:
+        require_same(file, read_tensors_header(file), self._provenance | _part(layer, level, some))
+        found = read_tensors(file)
+        images = len(self.meter.images)
+        wanted = {"before": (len(SCORES), images), "each": (len(SCORES), layer.filters, images)}
+        if {name: tuple(value.shape) for name, value in found.items()} != wanted:
             raise DeepcorrectError(f"{file}: does not hold the gains of {layer.name}; delete it to have it made again")
         return Gains(**tensors)
 
@@ -84,15 +79,3 @@ def _file_name(layer: str, level: float, some: Sequence[int] | None) -> str:
     digest = hashlib.sha256(f"{layer} {some}".encode()).hexdigest()[:12]
     told = some is None and safe == layer == layer.lower()
     return f"{safe}-{level!r}.safetensors" if told else f"{safe}-{level!r}-{digest}.safetensors"
-
-
-def _header(file: Path) -> object:
-    try:
-        with safe_open(file, "pt") as opened:
-            metadata = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise DeepcorrectError(f"{file}: cannot be read ({error}); delete it to have it made again") from None
-    try:
-        return json.loads(metadata.get(_KEY, "null"))
-    except ValueError:
-        return None

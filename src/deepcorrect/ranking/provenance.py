@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from deepcorrect.base.device import Precision
+from deepcorrect.base.differences import as_stored, first_difference
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
@@ -25,7 +25,7 @@ def provenance(
     digest = hashlib.sha256(images.signature())
     for values in (images.labels, images.indices):
         digest.update(values.cpu().numpy().tobytes())
-    found = {
+    of = {
         "network": f"{fingerprint(model)} {structure(model)}",
         "images": digest.hexdigest(),
         "distortion": distortion.name,
@@ -34,27 +34,20 @@ def provenance(
         "precision": precision,
         **{name: dict(value) if isinstance(value, Mapping) else value for name, value in more.items()},
     }
-    restored: dict[str, Any] = json.loads(json.dumps(found))
-    return restored
+    return as_stored(of)
 
 
 def require_same(path: Path, stored: object, wanted: Mapping[str, Any]) -> None:
     """Refuse what is stored if it is of something else.
 
+    Args:
+        stored: what it is of; it may say more than is wanted.
+
     Raises:
-        DeepcorrectError: what differs, in one line.
+        DeepcorrectError: the first difference, in one line.
     """
-    if not isinstance(stored, dict):
+    if not isinstance(stored, Mapping) or not stored:
         raise DeepcorrectError(f"{path}: does not say what it is of; choose another folder or delete it")
-    differing = [name for name in wanted if stored.get(name) != wanted[name]]
-    if differing:
-        name = differing[0]
-        raise DeepcorrectError(
-            f"{path}: of other work, its {' and '.join(differing)} differ ({name} {_short(stored.get(name))}, here "
-            f"{_short(wanted[name])}); choose another folder or delete it"
-        )
-
-
-def _short(value: object) -> str:
-    said = str(value)
-    return said if len(said) <= 40 else f"{said[:12]}..."
+    said = first_difference({name: stored[name] for name in wanted if name in stored}, wanted)
+    if said:
+        raise DeepcorrectError(f"{path}: holds work {said}; choose another folder or delete it")

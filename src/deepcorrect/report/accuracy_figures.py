@@ -62,8 +62,8 @@ def _training(section: Section, sheet: Sheet) -> None:
 
 def _random(section: Section, sheet: Sheet) -> None:
     """Ranked filters against random ones, where a run has chosen at random."""
-    drawn = [record for record in section.records if "-random" in record.name]
-    ranked = [record for record in section.records if record.name.startswith("deepcorr") and record not in drawn]
+    drawn = [record for record in section.records if record.random]
+    ranked = [record for record in section.records if record.kind == "correction" and not record.random]
     if drawn and ranked:
         said = "; ".join(f"{record.name} {record.mean_top1:.3f} on average" for record in (*ranked, *drawn))
         sheet.draw(

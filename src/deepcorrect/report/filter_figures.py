@@ -76,7 +76,7 @@ def _trust(ranking: Ranking, counts: Mapping[str, int]) -> str:
 def _ideal(run: SavedRun, section: Section, sheet: Sheet) -> None:
     """Figures 4 and 5: shares of the first layer, and of each layer the share that is nearest to a half."""
     curves = run.ideal
-    if curves is None or not section.records[0].name.startswith("baseline"):
+    if curves is None or section.records[0].kind != "baseline":
         return
     clean, first = section.records[0].top1[0], next(iter(curves.top1))
     half = min(curves.shares[1:], key=lambda share: abs(share - 0.5))

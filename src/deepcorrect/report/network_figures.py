@@ -106,9 +106,9 @@ def _grouped_by_images(section: Section) -> list[tuple[Penultimate, list[SavedRu
 
 def _classes(section: Section, sheet: Sheet) -> None:
     """Corrected networks against fine-tuned ones, or against the baseline where there is none."""
-    corrected = [record for record in section.records if record.name.startswith("deepcorr")]
-    tuned = [record for record in section.records if record.name.startswith("finetune")]
-    others = tuned or [record for record in section.records if record.name.startswith("baseline")]
+    corrected = [record for record in section.records if record.kind == "correction"]
+    tuned = [record for record in section.records if record.kind == "finetuned"]
+    others = tuned or [record for record in section.records if record.kind == "baseline"]
     classes = next((run.classes for run in section.runs if run.classes), None)
     for first, second in product(corrected, others):
         _differences(first, second, classes, section, sheet)

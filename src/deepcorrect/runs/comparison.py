@@ -147,7 +147,7 @@ def _choose_pairs(networks: Sequence[_Network], against: str | None) -> list[tup
     if against is None and len(networks) <= MOST_FOR_ALL_PAIRS:
         return [(network, other) for place, network in enumerate(networks) for other in networks[:place]]
     if against is None:
-        against = next((network.name for network in networks if not network.name.startswith("baseline")), networks[0].name)
+        against = next((network.name for network in networks if network.record.kind != "baseline"), networks[0].name)
     return [(network, other) for network in networks for other in networks if other.name == against and network.name != against]
 
 

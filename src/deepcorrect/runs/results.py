@@ -30,8 +30,8 @@ would live on. If it is finished, ``report``, ``compare`` and every other reader
 
 from __future__ import annotations
 
-import json
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -39,25 +39,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepcorrect.base.device import describe_machine
+from deepcorrect.base.differences import as_stored, short
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.names import encodable, encodable_json, readable
-from deepcorrect.base.showing import Shown, View
-from deepcorrect.evaluation.accuracy import accuracy_line, accuracy_view
-from deepcorrect.runs.stages import Traits, claim, noted, short
+from deepcorrect.runs.kinds import Kind, kind_of_name
+from deepcorrect.runs.stages import Traits, claim, noted
 
 _PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
 
 
-class Record(Shown, BaseModel):
-    """One network measured under one distortion; accuracies by level, the clean one first."""
+class Record(BaseModel):
+    """One network measured under one distortion; accuracies by level, the clean one first.
+
+    Attributes:
+        kind: the network as it was (``baseline``), with a correction, with retrained layers (``finetuned``), as it was but
+            given restored images, or anything else. Where it is not said, as in files of the first version, the name tells.
+        random: whether the corrected filters were drawn at random.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
+    kind: Kind = "other"
+    random: bool = False
     distortion: str
     levels: tuple[float, ...]
     top1: tuple[float, ...]
@@ -71,33 +79,14 @@ class Record(Shown, BaseModel):
     seed: int
     precision: str
 
-    def views(self) -> list[View]:
-        """As a list of this record alone."""
-        return Records([self]).views()
-
-    def __repr__(self) -> str:
-        line = accuracy_line(self.levels, self.top1)
-        return f"Record({self.name!r} under {self.distortion}, {self.images:,} images: top-1 {line}; mean {self.mean_top1:.4f})"
-
-
-class Records(Shown, list[Record]):
-    """A list of records that prints as a table for each distortion, like the paper's Tables 3 and 4."""
-
-    def views(self) -> list[View]:
-        """A table and a plot for each distortion and its levels."""
-        return [
-            accuracy_view(
-                f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
-                shown[0].distortion,
-                shown[0].levels,
-                {record.name: (record.top1, record.mean_top1) for record in shown},
-                {
-                    "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
-                    "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
-                },
-            )
-            for shown in by_ladder(self)
-        ]
+    @model_validator(mode="before")
+    @classmethod
+    def _told_by_name(cls, fields: Any) -> Any:
+        """Fill in what the first version did not say."""
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
+            return fields
+        name = fields["name"]
+        return {"kind": kind_of_name(name), "random": without_folder(name).endswith("-random"), **fields}
 
 
 class Results(BaseModel):
@@ -124,7 +113,7 @@ class Run:
         self.path = path
         self.command_line = encodable(command_line) if command_line else None
         self.command = command
-        self.settings: dict[str, Any] = encodable_json(json.loads(json.dumps(settings)))
+        self.settings: dict[str, Any] = encodable_json(as_stored(settings))
         if "\ufffd" in str(path).encode(errors="surrogateescape").decode(errors="replace"):
             raise DeepcorrectError(f"{encodable(str(path))}: its name is not UTF-8, as weights need it; choose another folder")
         try:
@@ -157,7 +146,7 @@ class Run:
         """The path of a file of this run."""
         return self.path / name
 
-    def write_json(self, name: str, content: object) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write aside, then rename."""
         write_json(self.path / name, content)
 
@@ -252,12 +241,17 @@ def read_together(folders: Sequence[Path]) -> list[Results]:
     ]
 
 
+def without_folder(name: str) -> str:
+    """A record's name without the folder that ``read_together`` put behind it."""
+    return re.sub(r" \([^()]*\)$", "", name)
+
+
 def by_ladder(records: Iterable[Record]) -> list[list[Record]]:
     """Records of the same distortion and levels together, without repetition, the baseline first."""
     groups: dict[tuple[object, ...], dict[str, Record]] = {}
     for record in records:
         groups.setdefault((record.distortion, record.levels), {})[record.name] = record
-    return [sorted(group.values(), key=lambda record: not record.name.startswith("baseline")) for group in groups.values()]
+    return [sorted(group.values(), key=lambda record: record.kind != "baseline") for group in groups.values()]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

@@ -11,17 +11,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from deepcorrect.base.differences import as_stored, first_difference
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.distortions.base import Distortion
-
-if TYPE_CHECKING:
-    pass
 
 FILE = "stages.json"
 IMAGES = "test images"
@@ -40,13 +38,6 @@ _FILES = {
     "ideal corrections": ("ideal.json",),
     "transfer": ("transfer.json", "features"),
 }
-_SAID = {
-    "network": "of another network",
-    "architecture": "of a network of another architecture",
-    "data": "on other data",
-    "function": "under another distortion of the same name",
-    "given ranking": "by another ranking",
-}
 
 
 def claim(folder: Path, stages: Mapping[str, Traits]) -> None:
@@ -56,10 +47,10 @@ def claim(folder: Path, stages: Mapping[str, Traits]) -> None:
         DeepcorrectError: a stage is stored there of something else, or by an older version.
     """
     known = noted(folder)
-    wanted: dict[str, dict[str, object]] = json.loads(json.dumps(stages))
+    wanted = as_stored(stages)
     for stage, traits in wanted.items():
         if stage in known:
-            said = _difference(known[stage], traits)
+            said = first_difference(known[stage], traits)
             if said:
                 raise DeepcorrectError(f"{folder}: holds the {stage} {said}; choose another folder")
             continue
@@ -95,12 +86,6 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def short(value: object) -> str:
-    """A value as JSON, cut off if it is long."""
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 @torch.no_grad()
 def _print_of(distortion: Distortion, level: float, image: Tensor, seed: int) -> list[float] | None:
     """Three numbers of the distorted image, its pixels added up with random weights; None if they differ from time to time.
@@ -117,20 +102,3 @@ def _print_of(distortion: Distortion, level: float, image: Tensor, seed: int) ->
             sums = weights @ distorted.detach().float().cpu().flatten()
             seen.append([round(float(value), 3) for value in sums])
     return seen[0] if seen[0] == seen[1] else None
-
-
-def _difference(known: Any, wanted: Mapping[str, object]) -> str | None:
-    """The first trait in which two stages differ, in words."""
-    old, new = _flat(known) if isinstance(known, dict) else {}, _flat(wanted)
-    for name in [*new, *old]:
-        if old.get(name) != new.get(name):
-            return _SAID.get(name.rpartition(".")[2], f"with {name} = {short(old.get(name))}, not {short(new.get(name))}")
-    return None
-
-
-def _flat(traits: Mapping[str, Any], before: str = "") -> dict[str, object]:
-    """Traits within traits under names with a dot."""
-    flat: dict[str, object] = {}
-    for name, value in traits.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
-    return flat

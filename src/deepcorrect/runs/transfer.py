@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.evaluation.svm import Split
+from deepcorrect.runs.kinds import Kind
 
 FILE = "transfer.json"
 
@@ -22,6 +25,7 @@ class TransferRecord(BaseModel):
 
     Attributes:
         name: of the network.
+        kind: what it is; in files of the first version the name tells.
         fingerprint: of its weights, its correction's included.
         distortion: its name, or ``CLEAN``.
         features: how many numbers describe an image.
@@ -34,6 +38,7 @@ class TransferRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    kind: Kind = "other"
     fingerprint: str
     distortion: str
     levels: tuple[float, ...]
@@ -43,6 +48,15 @@ class TransferRecord(BaseModel):
     mean: float
     spread: float | None
     splits: tuple[Split, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told_by_name(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
+            return fields
+        name = fields["name"]
+        kind = "baseline" if name == "baseline" else "finetuned" if "finetune" in name else "correction"
+        return {"kind": kind, **fields}
 
 
 def read_transfer(file: Path) -> list[TransferRecord]:

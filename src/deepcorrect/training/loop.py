@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from deepcorrect.base.device import autocast, device_of, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import written_aside
+from deepcorrect.base.formats import stamped, unstamped
 from deepcorrect.base.processes import Processes
 from deepcorrect.base.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.base.seeding import Use, generator, own_random_state
@@ -182,6 +183,7 @@ class _State:
                 saved = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:
                 raise DeepcorrectError(f"{path}: not a sound checkpoint ({error}); delete it to start again") from error
+            saved = unstamped(path, saved or {})
         saved = processes.agreed(saved)
         if saved is None:
             return cls([], {})
@@ -202,4 +204,4 @@ class _State:
             "best": self.best,
         }
         with written_aside(path) as partial, partial.open("wb") as file:  # of a file, torch tells why it cannot be written
-            torch.save(state, file)
+            torch.save(stamped(state), file)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from deepcorrect.report.plots.style import drawable, finish, legend_name, style
-from deepcorrect.runs.results import Record
-
-_FOLDER = re.compile(r" \([^()]*\)$")
+from deepcorrect.runs.results import Record, without_folder
 
 
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
@@ -40,16 +37,15 @@ def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
     """Correcting ranked filters (solid) against as many random ones (dashed, in the same colour) (Figure 9).
 
     Args:
-        records: of one distortion and the same levels. One whose name ends in ``-random`` (a folder's name in brackets behind
-            it does not count) is a draw for the record with the rest of that name and as many trained parameters; of several
-            draws the mean is shown. Draws for no record are left out; other records are solid lines of their own.
+        records: of one distortion and the same levels. A random one is a draw for the record of the same name but for
+            ``-random`` (a folder's name in brackets behind it does not count) and as many trained parameters; of several draws
+            the mean is shown. Draws for no record are left out; other records are solid lines of their own.
     """
     draws: dict[tuple[str, int], list[Record]] = {}
     others: dict[tuple[str, int], Record] = {}
     for record in records:
-        name, random = _without_random(record.name)
-        key = name, record.trainable_parameters
-        if random:
+        key = without_folder(record.name).removesuffix("-random"), record.trainable_parameters
+        if record.random:
             draws.setdefault(key, []).append(record)
         else:
             others[key] = record
@@ -60,12 +56,6 @@ def plot_ranked_and_random(axes: Axes, records: Sequence[Record]) -> Axes:
             said = f" (mean of {len(draws[key])})" if len(draws[key]) > 1 else ""
             _line(axes, record.levels, mean, f"{record.name}, random filters{said}", index, dashed=True)
     return _finish(axes, records[0].distortion)
-
-
-def _without_random(name: str) -> tuple[str, bool]:
-    """What a record is called without its folder and ``-random``, and whether it had that."""
-    bare = _FOLDER.sub("", name)
-    return bare.removesuffix("-random"), bare.endswith("-random")
 
 
 def _line(

@@ -60,4 +60,4 @@ def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
 
 
 def _is_baseline(record: Record) -> bool:
-    return record.name.startswith("baseline")
+    return record.kind in ("baseline", "restored")
