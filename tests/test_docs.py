@@ -34,6 +34,7 @@ PAGES = (
     "index",
     "getting-started",
     "method",
+    "how-to/own-dataloader",
     "how-to/own-network",
     "how-to/own-distortion",
     "how-to/own-data",

@@ -169,6 +169,24 @@ def test_a_second_correction_is_refused_before_anything_is_read(network: nn.Modu
         dc.correct(network, None, None, BLUR, filters=FILTERS)
 
 
+def test_unlabelled_training_images_serve_a_recipe_that_only_distils(network: nn.Module) -> None:
+    recipe = RECIPE.model_copy(update={"distill": 1.0})
+    without = dc.correct(network, TRAIN.tensors[0], VALIDATION, BLUR, filters=FILTERS, recipe=recipe)
+    labelled = dc.correct(make_toy("batch-norm"), TRAIN, VALIDATION, BLUR, filters=FILTERS, recipe=recipe)
+    assert weights(without) == weights(labelled)
+
+
+def test_a_ranking_chooses_what_is_corrected(network: nn.Module) -> None:
+    ranking = dc.rank(network, DataLoader(VALIDATION), BLUR, images=30)
+    correction = dc.correct(
+        network, DataLoader(TRAIN), DataLoader(VALIDATION), BLUR, filters=ranking.top(0.5, layers=2), recipe=RECIPE
+    )  # fmt: skip
+    first, second = list(ranking.scores)[:2]
+    assert correction.plan.filters == {
+        layer: tuple(sorted(ranking.local(layer)[:count])) for layer, count in ((first, 4), (second, 6))
+    }
+
+
 def test_the_old_forms_still_work(network: nn.Module) -> None:
     parts = [dc.as_images(data) for data in (TRAIN, VALIDATION, VALIDATION)]
     job = dc.Job(network, Dataset("own", tuple("01234"), "cifar", *parts))
