@@ -52,6 +52,7 @@ def test_a_correction_is_trained_as_a_job_trains_it(network: nn.Module) -> None:
     wanted, _ = train_and_measure(job, "own", BLUR, (0.8, 1.6), PLAN, RECIPE, half=False)
     assert correction.plan == PLAN
     assert weights(correction) == weights(wanted)
+    assert [value.stride() for value in network.parameters()] == [value.stride() for value in job.model.parameters()]
     corrected = network(VALIDATION.tensors[0])
     correction.detach()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -6,8 +6,8 @@ import ctypes
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Literal
 
@@ -132,16 +132,16 @@ def lay_out(module: nn.Module, layout: torch.memory_format) -> dict[nn.Parameter
     return before
 
 
-@contextmanager
-def layout_kept(model: nn.Module) -> Iterator[None]:
-    """After the context the convolutional weights lie in memory as before; their values must not change in it."""
-    before = [(weight, weight.data) for weight in _convolutional(model)]
-    try:
-        yield
-    finally:
-        for weight, data in before:
-            if weight.data_ptr() != data.data_ptr():
-                weight.data = data
+def memory_of(model: nn.Module) -> dict[nn.Parameter, Tensor]:
+    """The tensor that each convolutional weight holds, for ``put_back``."""
+    return {weight: weight.data for weight in _convolutional(model)}
+
+
+def put_back(before: Mapping[nn.Parameter, Tensor]) -> None:
+    """Let weights hold the tensors that they held before; their values must not have changed since."""
+    for weight, data in before.items():
+        if weight.data_ptr() != data.data_ptr():
+            weight.data = data
 
 
 def _convolutional(module: nn.Module) -> Iterator[nn.Parameter]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepcorrect.base.device import device_of, layout_kept
+from deepcorrect.base.device import device_of, memory_of, put_back
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.progress import Reporter, Silent
 from deepcorrect.base.seeding import own_random_state
@@ -53,8 +53,12 @@ def left_as_found(model: nn.Module) -> Iterator[nn.Module]:
     Afterwards its modes, buffers and memory layout and the global random states are as they were.
     """
     network = plain(model)
-    with layout_kept(network), looking(network):
-        yield network
+    memory = memory_of(network)
+    try:
+        with looking(network):
+            yield network
+    finally:
+        put_back(memory)
 
 
 @contextmanager
@@ -62,15 +66,14 @@ def restored_on_failure(model: nn.Module) -> Iterator[nn.Module]:
     """The network without ``torch.compile`` around it; if anything is raised, it gets its modes and memory layout back."""
     network = plain(model)
     modes = [(module, module.training) for module in network.modules()]
-    with ExitStack() as undone_on_failure:
-        undone_on_failure.enter_context(layout_kept(network))
-        try:
-            yield network
-        except BaseException:
-            for module, training in modes:
-                module.training = training
-            raise
-        undone_on_failure.pop_all()
+    memory = memory_of(network)
+    try:
+        yield network
+    except BaseException:
+        put_back(memory)
+        for module, training in modes:
+            module.training = training
+        raise
 
 
 @contextmanager
