@@ -18,6 +18,15 @@ BACKEND = "hatchling"
 NEEDED = {"base/files.py", "py.typed", "models/imagenet_synsets.txt", "models/weights/allcnn-cifar100.safetensors"}
 NEEDED |= {"models/weights/index.json", *(f"report/templates/report.{suffix}" for suffix in ("css", "html.j2", "js"))}
 EXTRAS = {"bm3d", "datasets", "gradio", "h5py", "opencv-python-headless", "scikit-image", "timm", "torchvision", "transformers"}
+OWN = """
+from torch.utils.data import DataLoader, TensorDataset
+from deepcorrect import load_dataset, load_model
+
+model, digits = load_model("runs/demo/baseline"), load_dataset("digits")
+parts = [part.held() for part in (digits.train, digits.validation, digits.test)]
+train_loader, val_loader, test_loader = (DataLoader(TensorDataset(part.images / 255, part.labels), 32) for part in parts)
+"""
+"""What the README takes for granted: a network and loaders of the user's own."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.verify
@@ -87,11 +96,11 @@ def test_the_environment_has_no_extras(installed: Environment, tmp_path: Path) -
 
 
 def test_the_quick_start_of_the_readme_runs(installed: Environment, tmp_path: Path) -> None:
-    """The demo's commands, whose figures the README shows, and after them its Python."""
+    """The demo's commands, whose figures the README shows, and its Python with the demo's network and the digits' loaders."""
     printed = installed.must(tmp_path, "python", ROOT / "examples" / "demo.py")
     assert printed.rstrip().endswith("runs/demo/report.html")
     assert (tmp_path / "runs" / "demo" / "report.html").is_file()
-    (tmp_path / "readme.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL)))
+    (tmp_path / "readme.py").write_text("\n".join([OWN, *re.findall(r"```python\n(.*?)```", README, re.DOTALL)]))
     installed.must(tmp_path, "python", "readme.py")
     assert (tmp_path / "blur.safetensors").is_file()
 
