@@ -1,7 +1,7 @@
-"""A local page to try one's own image: what a network says to it distorted, without and with each of some corrections.
+"""A local page to try one's own images: how a network classifies them under a distortion, with and without corrections.
 
-The page comes from Gradio, an extra, which is imported when the page is built. It is served to this machine alone and uses no
-network: no telemetry, no shared link, fonts of the system.
+The page is made with Gradio, an optional dependency that is imported when the page is built. It is served to this machine only
+and needs no internet: no telemetry, no shared link, system fonts.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ HOST = "127.0.0.1"
 TOP, EXAMPLES, SHOWN = 5, 6, 320
 
 Answer = list[tuple[str, float]]
-"""The most likely classes with their probabilities, the first first."""
+"""The most likely classes with their probabilities, in descending order."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Networks that are asked about the same distorted image.
+    """Networks that classify the same distorted image.
 
     Attributes:
         networks: by name, ``baseline`` first; each takes images (B, C, H, W) in [0, 1], on ``device``.
-        classes: names of the outputs, each name once.
-        resize: how an image is brought to the networks' size.
-        grey: whether they take one channel.
+        classes: names of the outputs, all different.
+        resize: how an image is brought to the size that the networks take.
+        grey: whether the networks take one channel.
         seed: of the distortion's random numbers.
     """
 
@@ -63,7 +63,7 @@ class Trial:
 
     @classmethod
     def of_job(cls, job: Job, corrections: Mapping[str, Path], resize: Resize | None = None) -> Trial:
-        """A job's network as it is, and a copy of it with each correction, for images of the size of the job's data.
+        """A job's network, and a copy of it with each correction, for images of the size of the job's data.
 
         Raises:
             DeepcorrectError: a correction belongs to another network, or the data's images are not square.
@@ -87,10 +87,10 @@ class Trial:
     def ask(
         self, open: Callable[[], Image.Image], distortion: Distortion, severity: float, *, name: str = "the image"
     ) -> tuple[Image.Image, dict[str, Answer]]:
-        """The distorted image, clipped to what can be shown, and every network's five most likely classes.
+        """The distorted image, clipped to [0, 1] to be shown, and the five most likely classes by each network.
 
         Args:
-            open: opens an image of any size and mode, which is decoded and resized as an image folder's.
+            open: opens an image of any size and mode, which is decoded and resized like those of an image folder.
             severity: 0 leaves the image as it is.
             name: of the image, for messages.
 
@@ -113,13 +113,13 @@ class Trial:
 def serve(
     trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image], port: int
 ) -> None:
-    """Show the page of ``build_page`` on this machine until Ctrl-C; nothing of what was shown is kept.
+    """Serve the page of ``build_page`` on this machine until Ctrl-C; nothing that was shown is kept.
 
     Raises:
-        DeepcorrectError: the port is taken.
+        DeepcorrectError: the port is in use or not allowed.
     """
     with TemporaryDirectory() as folder:
-        # read when Gradio is imported or starts; its start asks its own address, by no proxy
+        # read when Gradio is imported and when it starts; as it starts it requests its own address, not by a proxy
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "no_proxy": HOST}
         page = build_page(trial, ladders, chosen, examples)
         gradio = import_module("gradio")
@@ -139,25 +139,26 @@ def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str
     """The page, a ``gradio.Blocks``.
 
     Args:
-        ladders: severities by the name of the distortion; the slider goes from 0 to the worst.
-        chosen: the distortion to begin with.
-        examples: images to take instead of one's own.
+        ladders: severities by the name of a distortion; the slider goes from 0 to the highest.
+        chosen: the distortion that is selected first.
+        examples: images offered to choose from.
     """
     gradio = import_module("gradio")
 
-    def answer(file: dict[str, str] | None, kind: str, severity: float | None) -> list[Any]:
+    def answer(file: dict[str, str] | None, distortion: str, severity: float | None) -> list[Any]:
         if file is None:
             return [None] * (1 + len(trial.networks))
-        given = min(max(severity or 0, 0), max(ladders[kind]))  # the box beside the slider takes any number
+        given = min(max(severity or 0, 0), max(ladders[distortion]))  # the box beside the slider takes any number
         try:
             open_image = partial(_open_upright, file["path"])
-            distorted, answers = trial.ask(open_image, get_distortion(kind), given, name=Path(file["path"]).name)
+            distorted, answers = trial.ask(open_image, get_distortion(distortion), given, name=Path(file["path"]).name)
         except DeepcorrectError as error:
             raise gradio.Error(str(error), print_exception=False) from None
-        return [_enlarged(distorted), *(dict(found) for found in answers.values())]
+        return [_enlarged(distorted), *(dict(classes) for classes in answers.values())]
 
-    def slider_of(kind: str) -> dict[str, Any]:
-        worst, middle = max(ladders[kind]), ladders[kind][len(ladders[kind]) // 2]
+    def slider_of(distortion: str) -> dict[str, Any]:
+        levels = ladders[distortion]
+        worst, middle = max(levels), levels[len(levels) // 2]
         return {"maximum": worst, "value": middle, "step": 10 ** math.floor(math.log10(worst)) / 100}
 
     size = trial.resize.size
@@ -168,54 +169,54 @@ def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str
                 gradio.Markdown("### Your image")
                 image = gradio.Image(label="Your image", image_mode=None, sources=["upload", "clipboard"], **look)
             with gradio.Column():
-                gradio.Markdown(f"### What the networks see, {size}x{size} pixels")
+                gradio.Markdown(f"### What the networks see ({size}x{size} pixels)")
                 shown = gradio.Image(label="What the networks see", interactive=False, **look)
         with gradio.Row():
-            kind = gradio.Dropdown(list(ladders), value=chosen, label="Distortion")
+            distortion = gradio.Dropdown(list(ladders), value=chosen, label="Distortion")
             severity = gradio.Slider(0, label="Severity", buttons=[], **slider_of(chosen))
         with gradio.Row():
             said = [gradio.Label(label=network, num_top_classes=TOP, elem_classes="answer") for network in trial.networks]
         if examples:
             gradio.Examples([[example] for example in examples], image, label="Examples")
-        given, wanted = [image, kind, severity], [shown, *said]
+        given, wanted = [image, distortion, severity], [shown, *said]
         quietly = {"preprocess": False, "show_progress": "hidden"}  # an image is decoded here, not by Gradio
         gradio.on([image.change, severity.change], answer, given, wanted, trigger_mode="always_last", **quietly)
-        kind.change(lambda kind: gradio.Slider(**slider_of(kind)), kind, severity, **quietly).then(
+        distortion.change(lambda name: gradio.Slider(**slider_of(name)), distortion, severity, **quietly).then(
             answer, given, wanted, **quietly
         )
     return page
 
 
 def examples_of(job: Job) -> list[Image.Image]:
-    """A few of the job's test images, drawn by its seed, of different classes as far as that goes."""
+    """A few of the job's test images, drawn by its seed, of as many different classes as possible."""
     drawn = job.data.test.balanced(min(EXAMPLES, len(job.data.test)), job.seed)
     (batch,) = batches(drawn, EXAMPLES, torch.device("cpu"))
     return [picture(image) for image in batch.images]
 
 
 def require_gradio() -> None:
-    """Refuse to go on without Gradio.
+    """Check that Gradio is installed.
 
     Raises:
-        DeepcorrectError: it is not installed.
+        DeepcorrectError: it is not.
     """
     if find_spec("gradio") is None:
         raise DeepcorrectError("deepcorrect app: gradio is not installed; pip install 'deepcorrect[app]'")
 
 
 def _names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
-    """A name for every output; those of a name that several classes have are numbered."""
-    names = [name if classes.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(classes)]
-    return (*names, *(f"output {place}" for place in range(len(classes), outputs)))
+    """A name for every output; a name that several classes share is followed by the index of the output."""
+    names = [name if classes.count(name) == 1 else f"{name} ({index})" for index, name in enumerate(classes)]
+    return (*names, *(f"output {index}" for index in range(len(classes), outputs)))
 
 
 def _open_upright(file: str) -> Image.Image:
-    """A photograph turned as its camera says it was held."""
+    """Open an image, turned upright by its EXIF tag."""
     return ImageOps.exif_transpose(Image.open(file))
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
-    """A small image with every pixel a square, so that the page does not smooth it."""
+    """A small image enlarged with every pixel a square, so that the browser does not smooth it."""
     factor = max(1, SHOWN // max(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 

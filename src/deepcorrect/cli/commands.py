@@ -30,7 +30,7 @@ def assess(
 
     with loading.open_job(model, common) as job:
         ladders = [parsing.ladder_of(job, name, levels) for name in distortion.split(",")]
-        settings = {"model": model, "ladders": [[kind.name, *steps] for kind, steps in ladders]}
+        settings = {"model": model, "ladders": [[ladder.distortion.name, *ladder.levels] for ladder in ladders]}
         records = keeping.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
         keeping.conclude(job, records, as_json=common.as_json)
 
@@ -63,18 +63,24 @@ def rank(
 
     options = parsing.ranking_options(ranked)
     with loading.open_job(model, common) as job:
-        kind, steps = parsing.ladder_of(job, distortion, levels)
+        ladder = parsing.ladder_of(job, distortion, levels)
         chosen = parsing.pick_convolutions(job, layers)
         shares = dict(zip((layer.name for layer in chosen), parsing.shares_of(share, chosen), strict=True))
-        settings = {"model": model, "distortion": kind.name, "levels": steps, "shares": shares, **asdict(options)}
+        settings = {
+            "model": model,
+            "distortion": ladder.distortion.name,
+            "levels": ladder.levels,
+            "shares": shares,
+            **asdict(options),
+        }
         del settings["memory"]  # decides no result
         measured = parsing.ideal_shares(ideal, chosen) if ideal else ()
         settings |= {"ideal": measured} if ideal else {}
-        if keeping.open_run(job, out, "rank", settings, [(kind, steps)]) is None:
+        if keeping.open_run(job, out, "rank", settings, [ladder]) is None:
             if out is not None and job.data.undivided:
                 tell(f"{job.data.name}: ranked on all of it; for a correction to be tested on some of it, rank with --split")
-            ranking = rank_job(job, kind, steps, chosen, options, shares)
-            curves = measure_ideal(job, kind, steps, ranking, chosen, measured, options.images) if ideal else None
+            ranking = rank_job(job, *ladder, chosen, options, shares)
+            curves = measure_ideal(job, *ladder, ranking, chosen, measured, options.images) if ideal else None
             if job.run is not None:
                 job.run.finish([], job.device)
         elif job.run is not None:
@@ -121,7 +127,7 @@ def correct(
 
     recipe = parsing.recipe_for("correct", training, common)
     with loading.open_job(model, common, trains=True) as job:
-        kind, steps = parsing.ladder_of(job, distortion, levels)
+        ladder = parsing.ladder_of(job, distortion, levels)
         chosen = parsing.pick_convolutions(job, layers)
         plan = CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
@@ -135,12 +141,18 @@ def correct(
         check_options(job, plan)
         given = parsing.read_ranking(ranked_by)
         if given is not None:
-            check_ranking(given, kind, chosen, network=fingerprint(job.model))
-        settings = {"model": model, "distortion": kind.name, "levels": steps, **asdict(plan), "half": training.half}
+            check_ranking(given, ladder.distortion, chosen, network=fingerprint(job.model))
+        settings = {
+            "model": model,
+            "distortion": ladder.distortion.name,
+            "levels": ladder.levels,
+            **asdict(plan),
+            "half": training.half,
+        }
         del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
-        records = keeping.open_run(job, out, "correct", settings, [(kind, steps)])
-        records = records or correct_job(job, kind, steps, plan, recipe, ranking=given, half=training.half)[1]
+        records = keeping.open_run(job, out, "correct", settings, [ladder])
+        records = records or correct_job(job, *ladder, plan, recipe, ranking=given, half=training.half)[1]
         keeping.conclude(job, records, as_json=common.as_json)
 
 
@@ -165,12 +177,18 @@ def finetune(
 
     recipe = parsing.recipe_for("finetune", training, common)
     with loading.open_job(model, common, trains=True) as job:
-        kind, steps = parsing.ladder_of(job, distortion, levels)
+        ladder = parsing.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
-        settings = {"model": model, "distortion": kind.name, "levels": steps, "layers": names, "half": training.half}
+        settings = {
+            "model": model,
+            "distortion": ladder.distortion.name,
+            "levels": ladder.levels,
+            "layers": names,
+            "half": training.half,
+        }
         settings |= {"recipe": recipe.model_dump()}
-        records = keeping.open_run(job, out, "finetune", settings, [(kind, steps)])
-        records = records or finetune_job(job, kind, steps, names, recipe, half=training.half)[1]
+        records = keeping.open_run(job, out, "finetune", settings, [ladder])
+        records = records or finetune_job(job, *ladder, names, recipe, half=training.half)[1]
         keeping.conclude(job, records, as_json=common.as_json)
 
 
@@ -202,17 +220,17 @@ def evaluate(
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
     with loading.open_job(model, common, corrections=[path] if path else []) as job:
-        kind, steps = parsing.ladder_of(job, distortion or trained_against, levels)
-        settings = {"model": model, "correction": correction, "distortion": kind.name, "levels": steps}
+        ladder = parsing.ladder_of(job, distortion or trained_against, levels)
+        settings = {"model": model, "correction": correction, "distortion": ladder.distortion.name, "levels": ladder.levels}
         settings |= {"restore": restore} if restore else {}
-        records = keeping.open_run(job, out, "evaluate", settings, [(kind, steps)])
+        records = keeping.open_run(job, out, "evaluate", settings, [ladder])
         if records is None:
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
             name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
-            network = kind_of_plan(parts.plan) if isinstance(parts, Correction) else "restored" if restore else "baseline"
-            records = [measure(job, name, restored(kind, restore) if restore else kind, steps, trained, kind=network)]
-        context.keep(job, records)
+            measured = restored(ladder.distortion, restore) if restore else ladder.distortion
+            records = [measure(job, name, measured, ladder.levels, trained)]
+        keeping.keep(job, records)
     if not job.processes.first:
         return
     if common.as_json:

@@ -1,4 +1,4 @@
-"""The command line that would run a command again: its name, arguments, and the options that differ from their defaults."""
+"""The command line that runs a command again: its name, its arguments, and the options that differ from their defaults."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from typer.models import ArgumentInfo, OptionInfo
 
 current: ContextVar[str | None] = ContextVar("current", default=None)
-"""Of the command that runs now."""
+"""The command line of the command that is running."""
 
 
 def command_line(command: str, parameters: Iterable[inspect.Parameter], given: Mapping[str, Any]) -> str:
-    """As it would be typed.
+    """A command as a user would type it.
 
     Args:
-        command: its name.
+        command: the name of the command.
         parameters: of the command, annotated for typer.
-        given: their values.
+        given: the values of the parameters by name.
     """
     words = ["deepcorrect", command]
     options: list[str] = []

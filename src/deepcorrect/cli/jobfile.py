@@ -11,17 +11,17 @@ from deepcorrect.base.files import read_toml
 def arguments_of(file: Path) -> list[str]:
     """The command line that a job file stands for: ``command``, ``model``, and an option for each other entry.
 
-    A recipe in a file is looked for beside the job file.
+    A .toml file that an entry names is looked for beside the job file first.
 
     Raises:
-        DeepcorrectError: it cannot be read, has no command, or a table where a command has an option.
+        DeepcorrectError: the file cannot be read, names no command, or has a table for an option.
     """
     content = read_toml(file)
     if not isinstance(content.get("command"), str) or content["command"] == "run":
         raise DeepcorrectError(f'{file}: it must name a command, such as command = "correct"')
-    found = [content.pop("command")]
+    words = [content.pop("command")]
     if "model" in content:
-        found.append(str(content.pop("model")))
+        words.append(str(content.pop("model")))
     for name, value in content.items():
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict | list) for item in value)):
             raise DeepcorrectError(
@@ -29,10 +29,10 @@ def arguments_of(file: Path) -> list[str]:
             )
         option = f"--{name.replace('_', '-')}"
         if value is True:
-            found.append(option)
+            words.append(option)
         elif isinstance(value, list):
-            found += [option, ",".join(map(str, value))]
+            words += [option, ",".join(map(str, value))]
         elif value is not False:
             beside = file.parent / str(value)
-            found += [option, str(beside if str(value).endswith(".toml") and beside.is_file() else value)]
-    return found
+            words += [option, str(beside if str(value).endswith(".toml") and beside.is_file() else value)]
+    return words

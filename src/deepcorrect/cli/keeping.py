@@ -16,16 +16,16 @@ from deepcorrect.runs.stages import Ladders, distortion_traits
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any], ladders: Ladders = ()) -> list[Record] | None:
-    """Give the job its run folder, if there is one to be; the records, if that run is finished already.
+    """Give the job its run folder, if it is to have one; return the records if that run is finished already.
 
-    Of several processes the first alone has the folder.
+    Of several processes only the first has the folder.
 
     Args:
-        ladders: what the network is measured under; a distortion of the user's is part of the settings.
+        ladders: the distortions that the network is measured under; what the user's own do is part of the settings.
     """
     finished = None
     if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
-        tell("without --out nothing is kept but what is printed")
+        tell("without --out nothing is kept except what is printed")
     if job.processes.first and out is not None:
         everything = {
             **settings,
@@ -46,7 +46,7 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any],
 
 
 def keep(job: Job, records: list[Record]) -> None:
-    """Save the results and the page of the run, if there is one."""
+    """Save the results and the page in the run folder, if there is one."""
     if job.run is not None:
         if job.run.finished() is None:
             job.run.finish(records, job.device)

@@ -35,14 +35,15 @@ def open_job(
     classifies: bool = True,
     corrections: Sequence[Path] = (),
 ) -> Iterator[Job]:
-    """A network, if asked with a new last layer for these classes, its data, and progress bars as long as it is worked on.
+    """A job with the network and the data that the options name; progress bars are shown inside the context.
 
     Args:
-        trains: whether images are needed to train on; otherwise images that come undivided are all measured on, but for those
-            that the network or a correction was trained on.
-        new_outputs: whether the outputs are made for the data's classes, in their order; with ``new_head`` they are.
+        trains: whether images are needed for training. Otherwise a data set that is not divided is measured whole, without the
+            images that the network or a correction was trained on.
+        new_outputs: whether the network's outputs are made for the data's classes, in their order.
+        new_head: whether the network gets a new last layer for the data's classes.
         classifies: whether the network's outputs are to be the data's classes.
-        corrections: files of those that are measured too.
+        corrections: files of the corrections that are measured too.
     """
     keep_memory()
     processes = Processes.launched(common.device)
@@ -69,8 +70,8 @@ def open_job(
 
 
 def _data_of(model: str, common: Common, trains: bool, named: bool, corrections: Sequence[Path]) -> Dataset:
-    """The data for a network: its classes by the names of the network's outputs if these are to be, and undivided unless it
-    trains or has been trained on a part of it."""
+    """The data for a network: classes matched with its outputs by name if ``named``, and not divided unless the network is
+    trained, or has been trained on a part of them."""
     if common.classes and not named:
         raise DeepcorrectError(f"--classes {common.classes}: this command takes the data's classes as they are")
     names = (read_class_names(common.classes) if common.classes else output_names(model)) if named else None
@@ -87,7 +88,7 @@ def _data_of(model: str, common: Common, trains: bool, named: bool, corrections:
 
 
 def find_resize(given: Images, model: str | None = None) -> Resize | None:
-    """How a folder's images are brought to one size: as the options say, or else as the network expects it."""
+    """How a folder's images are resized: as the options say, or else as the network expects."""
     expected = find_preprocessing(model) if model else None
     if given.size:
         return Resize(given.size)
@@ -103,7 +104,7 @@ def open_data(
     outputs: Sequence[str] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """The data that the options name; see ``load_dataset`` for the others."""
+    """The data that the options name; for the other arguments see ``load_dataset``."""
     workers = usable_cores() if given.workers is None else given.workers
     return load_dataset(
         spec, root=given.root, resize=resize, grey=given.grey, skip_bad=given.skip_bad,

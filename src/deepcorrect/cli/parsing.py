@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli.groups import Common, Ranked, Training
@@ -36,17 +37,24 @@ def ranking_options(ranked: Ranked) -> RankingOptions:
     )
 
 
-def read_ranking(place: Path | None) -> Ranking | None:
+def read_ranking(path: Path | None) -> Ranking | None:
     """The ranking that ``--ranked-by`` names, a file or a run folder."""
-    if place is None:
+    if path is None:
         return None
-    return Ranking.load(place / "ranking.json" if place.is_dir() else place)
+    return Ranking.load(path / "ranking.json" if path.is_dir() else path)
 
 
-def ladder_of(job: Job, name: str, levels: str | None) -> tuple[Distortion, tuple[float, ...]]:
-    """A distortion and the severities that the options ask for."""
+class Ladder(NamedTuple):
+    """A distortion with the severities to use, above 0."""
+
+    distortion: Distortion
+    levels: tuple[float, ...]
+
+
+def ladder_of(job: Job, name: str, levels: str | None) -> Ladder:
+    """The distortion and the severities that the options ask for."""
     distortion = get_distortion(name)
-    return distortion, parse_levels(levels, distortion, job.data.ladder)
+    return Ladder(distortion, parse_levels(levels, distortion, job.data.ladder))
 
 
 def pick_convolutions(job: Job, given: str) -> list[Layer]:

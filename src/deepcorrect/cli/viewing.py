@@ -81,11 +81,11 @@ def show_app(
     require_gradio()
     paths = {name: find_correction(name) for name in correction}
     with loading.open_job(model, common, corrections=list(paths.values())) as job:
-        kind, steps = parsing.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
+        ladder = parsing.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
         trial = Trial.of_job(job, paths, loading.find_resize(common, model))
-        ladders = ladders_for(job.data.ladder) | {kind.name: steps}
+        ladders = ladders_for(job.data.ladder) | {ladder.distortion.name: ladder.levels}
         examples = examples_of(job)
-    serve(trial, ladders, kind.name, examples, port)
+    serve(trial, ladders, ladder.distortion.name, examples, port)
 
 
 @app.command("data", cls=Command, rich_help_panel=PREPARATION)
@@ -108,18 +108,18 @@ def describe_data(
             raise DeepcorrectError("--download: only for cifar100, with --root")
         if not is_complete(images.root):
             download_cifar100(images.root)
-    found = open_data(spec, images, find_resize(images), whole=True)
+    data = open_data(spec, images, find_resize(images), whole=True)
     described: dict[str, object] = {
-        "data": found.name,
-        "classes": len(found.classes),
-        "image_shape": found.image_shape,
-        "ladder": found.ladder,
-        "train": len(found.train),
-        "validation": len(found.validation),
-        "test": len(found.test),
+        "data": data.name,
+        "classes": len(data.classes),
+        "image_shape": data.image_shape,
+        "ladder": data.ladder,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": len(data.test),
     }
-    if found.undivided:
-        parts = found.divided()
+    if data.undivided:
+        parts = data.divided()
         sizes = [len(part) for part in (parts.train, parts.validation, parts.test)]
         described["divided to train"] = sizes if all(sizes) else None
     print(json.dumps(described) if as_json else "\n".join(f"{name}: {value}" for name, value in described.items()))
