@@ -71,7 +71,7 @@ def test_layers_before_frames_are_ranked_and_those_of_frames_refused() -> None:
     with pytest.raises(DeepcorrectError, match=r"layer parts.b has outputs of 6 rows for 3 images.*leave it out of layers"):
         meter.measure(behind, LEVEL)
     with pytest.raises(
-        DeepcorrectError, match=r"layer parts.b: its output, \(8, 6, 8, 6\), has not a row for each of 4 images"
+        DeepcorrectError, match=r"layer parts.b: its output, \(8, 6, 8, 6\), does not have one row for each of 4 images"
     ):
         HookSwap(net, behind, clean.shape[1:]).prepare(clean[:4], distorted[:4])
 

@@ -19,7 +19,7 @@ from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 class HookSwap:
-    """Swaps a layer's filters in a network that cannot be captured: the whole network runs, a hook puts channels in."""
+    """Swaps a layer's filters in a network that cannot be captured: the whole network runs, and a hook replaces channels."""
 
     def __init__(self, model: nn.Module, layer: Layer, image_shape: Sequence[int], task: Task = CLASSIFICATION) -> None:
         self.model = model
@@ -29,7 +29,7 @@ class HookSwap:
 
     @cached_property
     def bytes_a_pair(self) -> int:
-        """Memory that finishing a pair takes, about."""
+        """About how many bytes of memory it takes to finish a pair."""
         return _bytes_an_image(self.model, self.layer, self._image_shape)
 
     def prepare(self, clean: Tensor, distorted: Tensor) -> HookBatch:
@@ -88,7 +88,7 @@ class HookBatch:
             nonlocal calls
             if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != len(images):
                 shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise self._refusal(f"its output, {shape}, has not a row for each of {len(images)} images")
+                raise self._refusal(f"its output, {shape}, does not have one row for each of {len(images)} images")
             calls += 1
             return hook(calls - 1, output) if self._calls is None or calls <= self._calls else None
 

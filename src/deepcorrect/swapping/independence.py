@@ -1,4 +1,4 @@
-"""Whether a network answers every image by itself, whatever its batch holds: of one that does not, no gain can be told."""
+"""Whether a network's answer to an image is independent of the others in its batch; if it is not, gains have no meaning."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def _spread(values: Tensor) -> float:
 
 
 def require_own_answers(model: nn.Module, images: Tensor, task: Task = CLASSIFICATION) -> tuple[Tensor, dict[str, str]]:
-    """Run a network on images in different company, each time with the same answers wanted.
+    """Run a network on the same images in different batches, which must give the same answers.
 
     Args:
         model: takes images (B, C, H, W). It is left as it was.
-        images: one at least.
+        images: one or more, (B, C, H, W).
         task: says what of the network's answer is its outputs.
 
     Returns:
@@ -99,7 +99,7 @@ def require_own_answers(model: nn.Module, images: Tensor, task: Task = CLASSIFIC
 
 
 def _compare(alone: list[Tensor], elsewhere: list[Tensor]) -> str:
-    """What is wrong with a module's outputs on the images 0, 1, 2, and on 2, 0, 3, 3; nothing where all is well."""
+    """What is wrong with a module's outputs for images 0, 1, 2 and for 2, 0, 3, 3; empty if nothing is."""
     if len(alone) != len(elsewhere):
         return f"runs {len(alone)} times for 3 images, but {len(elsewhere)} times for 4 others"
     for one, two in zip(alone, elsewhere, strict=True):
@@ -111,7 +111,7 @@ def _compare(alone: list[Tensor], elsewhere: list[Tensor]) -> str:
 
 
 def _summaries(model: nn.Module, images: Tensor, task: Task) -> tuple[Tensor, dict[str, list[Tensor]]]:
-    """The outputs, and of each convolution module's outputs the mean absolute value a row and channel, (B, C)."""
+    """The network's outputs, and for each convolution module the mean absolute value of each row and channel, (B, C)."""
     found: dict[str, list[Tensor]] = {}
 
     def note(name: str) -> Callable[..., None]:

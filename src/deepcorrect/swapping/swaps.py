@@ -1,8 +1,8 @@
 """Run a network on distorted images as if some filters of a layer had seen the clean ones: patching, channel by channel.
 
-A ``Swap`` prepares a batch once: the clean and the distorted pass. Then any number of pairs of a filter and an image are
-finished, many to a pass, and only what comes after the layer is run. ``GraphSwap`` does so on a captured graph; where there is
-none, ``HookSwap`` puts the channels in by a hook and the whole network runs.
+A ``Swap`` prepares a batch once, with a clean and a distorted pass. Then it finishes any number of pairs of a filter and an
+image, many in one pass, and runs only what comes after the layer. ``GraphSwap`` works on a captured graph; where there is none,
+``HookSwap`` replaces the channels by a hook and runs the whole network.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ IMAGES_A_BATCH = 50
 
 
 def swaps_of(model: nn.Module, images: Images, device: torch.device, task: Task = CLASSIFICATION) -> Swaps:
-    """What swaps the filters of a network that is run on some images, in batches of ``IMAGES_A_BATCH``."""
+    """The swaps of a network that is run on some images in batches of ``IMAGES_A_BATCH``."""
     return Swaps(model, laid_out(next(batches(images, IMAGES_A_BATCH, device)).images, model), task)
 
 
 class Swaps:
-    """What swaps the filters of a network's layers: made once for each, and compared with hooks on some images.
+    """The swaps of a network's layers: each is made once, and compared with a swap by hooks on some images.
 
     Attributes:
         model: takes images (B, C, H, W) in [0, 1]. It is run in eval mode and left as it was.
-        images: some of those that it is run on, one or more, in their memory layout.
+        images: one or more of those that it is run on, (B, C, H, W), in their memory layout.
         task: says what of the network's answer is its outputs.
-        reasons: why a layer is swapped by hooks, by name.
+        reasons: by the name of a layer, why it is swapped by hooks.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, task: Task = CLASSIFICATION) -> None:
@@ -75,16 +75,17 @@ class Swaps:
         return self._inspected[0]
 
     def of(self, layer: Layer) -> Swap:
-        """What swaps a layer's filters.
+        """The swap of a layer's filters.
 
         Raises:
-            DeepcorrectError: the network does not answer every image by itself, or the layer does not.
+            DeepcorrectError: what the network or the layer computes for an image depends on the others of its batch.
         """
         if layer.name not in self._made:
             wrong = self._inspected[1].get(layer.name)
             if wrong:
                 raise DeepcorrectError(
-                    f"layer {layer.name} {wrong}: which image a row is of cannot be told; leave it out of {argument('layers')}"
+                    f"layer {layer.name} {wrong}, so it is not known which image each row belongs to; leave it out of "
+                    f"{argument('layers')}"
                 )
             with _plain(self.images.device):
                 self._made[layer.name] = self._make(layer)
