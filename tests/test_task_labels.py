@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,12 +22,13 @@ from deepcorrect.evaluation.sweep import evaluate, observe
 from deepcorrect.models.layers import convolutions, find_layers
 from deepcorrect.ranking.exact import rank_filters
 from deepcorrect.ranking.ideal import evaluate_ideal
+from deepcorrect.runs.samples import Samples
 from deepcorrect.swapping.swaps import swaps_of
 from deepcorrect.tasks.classification import CLASSIFICATION
 from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import Recipe, get_recipe
 from deepcorrect.training.teacher import Teacher
-from tests.conftest import make_toy, random_images
+from tests.conftest import labelled_by, make_toy, random_images
 
 NOISE = get_distortion("noise")
 FEW = {"epochs": 2, "batch_size": 20, "precision": "fp32", "match": 0.5, "validate_images": 30}
@@ -51,7 +53,7 @@ def first(images: ImageSet) -> Tensor:
 def test_where_labels_are_compared_with_images_without_one_are_refused(use: str) -> None:
     model = make_toy("plain")
     for count in (1, 20):
-        with pytest.raises(DeepcorrectError, match=f"^{count} of 20 images have no label; .* an image and its class number$"):
+        with pytest.raises(DeepcorrectError, match=f"^({count} of 20 images have|the images have) no label.* give pairs"):
             USES[use](model, unlabelled(random_images(20), count))
     USES[use](model, random_images(20))
 
@@ -143,3 +145,18 @@ def test_several_outputs_of_a_classifier_are_ranked_and_measured_by_their_logits
     assert list(found.scores.values()) == list(expected.scores.values())
     assert list(found.margins.values()) == list(expected.margins.values())
     assert evaluate(model, images, NOISE, (60,), classes=5) == evaluate(model.network, images, NOISE, (60,), classes=5)
+
+
+def test_pictures_are_captioned_with_the_likeliest_class_and_whether_it_is_right(dataset: Dataset) -> None:
+    model = make_toy("plain")
+    data = replace(dataset, test=labelled_by(model, dataset.test.held()))
+    samples = Samples(data, NOISE, (90,), seed=0, device=torch.device("cpu"))
+    samples.ask("it", model)
+    shown = samples.as_json()
+    assert isinstance(shown["answers"], dict)
+    clean, noisy = shown["answers"]["it"]
+    assert [caption["right"] for caption in clean] == [True] * len(clean)
+    assert [caption["right"] for caption in noisy] != [True] * len(noisy)
+    captions = CLASSIFICATION.caption(torch.tensor([[0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]]), torch.tensor([1, 0]), "abc")
+    assert [(caption["label"], caption["right"]) for caption in captions] == [("b", True), ("output 3", False)]
+    assert captions[0]["confidence"] == pytest.approx(math.exp(3) / (math.exp(3) + 3), abs=1e-4)

@@ -59,8 +59,8 @@ class Classification(Task):
         least, most = (int(label) for label in labels.aminmax())
         if least < 0:
             raise DeepcorrectError(
-                f"{int((labels < 0).sum())} of {len(labels)} images have no label; accuracy, ranking and training by labels "
-                "need pairs of an image and its class number"
+                f"{int((labels < 0).sum())} of {len(labels)} images have no label, which accuracy, ranking and training by "
+                "labels need: give pairs of an image and its class number"
             )
         if outputs is not None and most >= outputs.shape[1]:
             raise DeepcorrectError(
