@@ -36,6 +36,8 @@ from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Method, Ranking, Score
 from deepcorrect.runs.results import Record
 from deepcorrect.runs.stages import Ladders
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 
 def evaluate(
@@ -51,13 +53,14 @@ def evaluate(
     batch_size: int | None = None,
     processes: Processes | None = None,
     progress: bool | Callable[[int], None] | None = None,
-    tell: Callable[[float, float], None] = lambda level, top1: None,
+    tell: Callable[[float, float], None] = lambda level, headline: None,
+    task: Task = CLASSIFICATION,
 ) -> Evaluation:
     """Measure a network, with its correction if it has one, on clean images and at each level (Tables 3 and 4).
 
     Args:
         model: takes images (B, C, H, W) in [0, 1] (see ``NormalizedInput``), in whatever precision it computes in, and returns
-            logits (B, outputs). It is run in eval mode, where it is, and left as it was.
+            the task's outputs, logits (B, outputs). It is run in eval mode, where it is, and left as it was.
         data: labelled images in any of the forms of ``as_images``; of a data set with parts, the test images.
         distortion: what ruins them: an object, a name ("blur", "noise"), or ``"file.py:name"``.
         levels: severities above 0, to which the clean level is added in front; without them those that suit the images' size.
@@ -69,7 +72,8 @@ def evaluate(
         processes: those that share the images; each returns the whole.
         progress: whether a bar is shown, by default in a terminal or a notebook; or a function that is called with the number
             of images done since its last call.
-        tell: called with each level and its top-1 accuracy.
+        tell: called with each level and the task's first metric, top-1 accuracy.
+        task: what outputs and labels mean. Another than classification needs ``classes``.
 
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network, or answers of NaN.
@@ -86,7 +90,7 @@ def evaluate(
         return sweep.evaluate(
             network, given.images, distortion, steps,
             classes=classes, seed=seed, device=device, precision=precision, batch_size=batch_size, processes=processes,
-            progress=progress if callable(progress) else reporter.advance, tell=tell,
+            progress=progress if callable(progress) else reporter.advance, tell=tell, task=task,
         )  # fmt: skip
 
 
