@@ -23,9 +23,10 @@
 ``figures/``, ``report.html``         drawn from the files above
 ====================================  ============================================================================
 
-A stage that is stored is used again only by work that would come to the same, and is never replaced by another. A run that an
-older version began has no ``stages.json`` and is not continued: its stages may be of anything, and an error of that version
-would live on. If it is finished, ``report``, ``compare`` and every other reader take it as ever.
+Every file tells the version of its format (see ``deepcorrect.base.formats``). A stage that is stored is used again only by work
+that would come to the same, and is never replaced by another. An interrupted run without ``stages.json`` was begun by a version
+that did not note what its stages are of: it is not continued. If it is finished, ``report``, ``compare`` and every other reader
+take it as ever.
 """
 
 from __future__ import annotations
