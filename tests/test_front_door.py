@@ -24,6 +24,8 @@ from tests.conftest import labelled_by, make_toy, random_images
 
 BLUR = dc.GaussianBlur(levels=(0.8, 1.6))
 LEVELS = (0.8, 1.6)
+NONE: Any = None
+OTHER: Any = "other"
 
 
 @pytest.fixture
@@ -143,6 +145,12 @@ def test_an_interrupted_ranking_is_continued(network: nn.Module, own: TensorData
         (lambda net, own: dc.rank(net, own, BLUR, levels=(0, 1)), r"levels=\(0, 1\): give one or more finite numbers above 0"),
         (lambda net, own: dc.rank(net, own, BLUR, layers=4), "layers=4: the network has 3 such layers; give 1 to 3, or names"),
         (lambda net, own: dc.rank(net, own, BLUR, layers=["stem"]), "unknown layer 'stem'; the network has 0, 3, 6"),
+        (lambda net, own: dc.rank(net, own, BLUR, layers=[]), r"layers=\[\]: name one layer at least"),
+        (lambda net, own: dc.rank(net, own, NONE), "a distortion of type NoneType: give a distortion such as GaussianBlur"),
+        (lambda net, own: dc.rank(net, own, BLUR, method=OTHER), "method='other': unknown; use exact, attribution, joint"),
+        (lambda net, own: dc.rank(net, own, BLUR, precision=OTHER), "precision='other': unknown; use fp32 or bf16"),
+        (lambda net, own: dc.evaluate(net, own, BLUR, seed=-1), "seed=-1: give an integer from 0 to 4294967295"),
+        (lambda net, own: dc.assess(net, own, ()), "no distortion to assess under"),
         (lambda net, own: dc.rank(net, own, BLUR, images=0), "images=0: at least one image is needed"),
         (
             lambda net, own: dc.rank(net, (own.tensors[0], own.tensors[1] + 3), BLUR),

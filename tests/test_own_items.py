@@ -139,6 +139,7 @@ def test_a_collate_fn_that_does_more_than_put_items_together_is_refused() -> Non
         ((IMAGE[None] * 2, [0]), "the images: float32 numbers from"),
         ((IMAGE[None] * torch.nan, [0]), "the images: NaN or infinite values"),
         ((IMAGE[None].long(), [0]), "the images: int64 numbers"),
+        ((IMAGE[None].to_sparse(), [0]), "the images: a sparse, quantised or meta tensor"),
     ],
 )
 def test_what_is_no_data_set_is_refused(data: Any, reason: str) -> None:

@@ -80,9 +80,11 @@ def as_tensor(array: Tensor | np.ndarray, name: str) -> Tensor:
     """An array as a tensor on the CPU.
 
     Raises:
-        DeepcorrectError: numbers that torch does not know.
+        DeepcorrectError: numbers that torch does not know, or a sparse tensor.
     """
     if isinstance(array, Tensor):
+        if array.layout is not torch.strided or array.is_quantized or array.is_meta:
+            raise DeepcorrectError(f"{name}: a sparse, quantised or meta tensor; give an ordinary one")
         return array.detach().cpu()
     try:
         return torch.from_numpy(np.require(array, requirements=("C", "W")))

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from deepcorrect.base.device import Precision
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Processes
 from deepcorrect.datasets.door import given_as
 from deepcorrect.distortions.base import Distortion
-from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.evaluation import sweep
 from deepcorrect.evaluation.sweep import Evaluation
 from deepcorrect.models.layers import convolutions
@@ -24,12 +24,14 @@ from deepcorrect.pipeline import rank as ranking_of_job
 from deepcorrect.pipeline.entrance import (
     Levels,
     dataset_of,
+    distortion_of,
     layers_of,
     left_as_found,
     levels_of,
     open_run,
     or_for_a_job,
     reporting,
+    require_sound,
 )
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
@@ -78,9 +80,10 @@ def evaluate(
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network, or answers of NaN.
     """
+    require_sound(seed, precision)
     given = given_as(data, "test", normalization=normalization_of(model))
     given.images.require_labels("measuring accuracy")
-    distortion = get_distortion(distortion)
+    distortion = distortion_of(distortion)
     only_clean = isinstance(levels, Sequence) and not levels
     steps = () if only_clean else levels_of(distortion, levels, given.ladder)
     with left_as_found(model) as network, reporting(False if callable(progress) else progress) as reporter:
@@ -141,12 +144,15 @@ def assess(
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network.
     """
+    require_sound(seed, precision)
     given = given_as(data, "test", normalization=normalization_of(model))
     given.images.require_labels("measuring accuracy")
     several = [distortions] if isinstance(distortions, Distortion | str) else distortions
+    if not several:
+        raise DeepcorrectError("no distortion to assess under: give one at least")
     with left_as_found(model) as network, reporting(progress) as reporter:
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
-        ladders = [(each, levels_of(each, levels, job.data.ladder)) for each in map(get_distortion, several)]
+        ladders = [(each, levels_of(each, levels, job.data.ladder)) for each in map(distortion_of, several)]
         settings = {"ladders": [[distortion.name, *steps] for distortion, steps in ladders]}
         open_run(job, out, "assess", settings, ladders)
         finished = job.run.finished() if job.run is not None else None
@@ -205,10 +211,11 @@ def rank(
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network; a network whose
             answer to an image depends on others; options that do not go together.
     """
+    require_sound(seed, precision)
     options = RankingOptions(images, method, score, steps, verify, block, memory)
     given = given_as(data, "validation", normalization=normalization_of(model), hold=False)
     given.images.require_labels("ranking")
-    distortion = get_distortion(distortion)
+    distortion = distortion_of(distortion)
     with left_as_found(model) as network, reporting(progress) as reporter:
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
         severities = levels_of(distortion, levels, job.data.ladder)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
-from deepcorrect.base.device import device_of, memory_of, put_back
+from deepcorrect.base.device import Precision, device_of, memory_of, put_back
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.progress import Reporter, Silent
-from deepcorrect.base.seeding import own_random_state
+from deepcorrect.base.seeding import LARGEST_SEED, own_random_state
 from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.door import Given
 from deepcorrect.distortions.base import Distortion, as_levels
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.admission import ask, plain
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import looking
@@ -144,6 +146,45 @@ def _classes(known: Sequence[Given], outputs: int) -> tuple[str, ...]:
     return names if names is not None and len(names) == outputs else tuple(str(output) for output in range(outputs))
 
 
+def require_sound(seed: object, precision: object) -> None:
+    """Refuse a seed or a precision that there is not.
+
+    Raises:
+        DeepcorrectError: a seed that is no integer from 0 to 2**32 - 1, or another precision than fp32 and bf16.
+    """
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise DeepcorrectError(f"{argument('seed', seed)}: give an integer from 0 to {LARGEST_SEED}")
+    if precision not in get_args(Precision):
+        raise DeepcorrectError(f"{argument('precision', precision)}: unknown; use {' or '.join(get_args(Precision))}")
+
+
+def distortion_of(given: object) -> Distortion:
+    """A distortion, or that of a name.
+
+    Raises:
+        DeepcorrectError: it is neither, or nothing of that name is registered.
+    """
+    if not isinstance(given, Distortion | str):
+        kinds = "a distortion such as GaussianBlur(), a name, or 'file.py:name'"
+        raise DeepcorrectError(f"a distortion of type {type(given).__name__}: give {kinds}")
+    return get_distortion(given)
+
+
+def filters_of(given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The filters to be corrected of each layer, in ascending order.
+
+    Raises:
+        DeepcorrectError: they are no mapping from layers to numbers of filters.
+    """
+    try:
+        return {str(layer): tuple(sorted(map(index, filters))) for layer, filters in given.items()}
+    except (AttributeError, TypeError):
+        raise DeepcorrectError(
+            f"filters of type {type(given).__name__}: give the numbers of the filters by layer, {{'conv1': (0, 3)}}, as "
+            "ranking.top(0.5) does"
+        ) from None
+
+
 def levels_of(distortion: Distortion, levels: Levels, ladder: str) -> tuple[float, ...]:
     """The severities that were asked for, or those of a ladder.
 
@@ -170,6 +211,8 @@ def layers_of(layers: Sequence[Layer], wanted: int | str | Sequence[str] | None)
             )
         return list(layers[:wanted])
     names = [wanted] if isinstance(wanted, str) else wanted
+    if not names:
+        raise DeepcorrectError(f"{argument('layers', names)}: name one layer at least, or how many of the first")
     return [named(layers, name) for name in dict.fromkeys(names)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import get_args
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import write_tensors
@@ -53,6 +54,8 @@ class RankingOptions:
     memory: int | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise DeepcorrectError(f"{argument('method', self.method)}: unknown; use {', '.join(get_args(Method))}")
         if self.verify and self.method != "attribution":
             raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
 

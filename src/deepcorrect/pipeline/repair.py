@@ -13,10 +13,10 @@ from deepcorrect.adapters.attach import require_bare
 from deepcorrect.adapters.correction import Correction
 from deepcorrect.adapters.plan import Plan, check_plan
 from deepcorrect.base.device import Precision, device_of, dtype_of
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.progress import Reporter
 from deepcorrect.datasets.door import example_images, given_as
 from deepcorrect.distortions.base import Distortion
-from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.admission import require_single_precision
 from deepcorrect.models.normalized_input import normalization_of
 from deepcorrect.pipeline import correct as correcting
@@ -25,12 +25,15 @@ from deepcorrect.pipeline.correct import CorrectionOptions, train_and_measure, t
 from deepcorrect.pipeline.entrance import (
     Levels,
     dataset_of,
+    distortion_of,
+    filters_of,
     layers_of,
     left_as_found,
     levels_of,
     open_run,
     or_for_a_job,
     reporting,
+    require_sound,
     restored_on_failure,
 )
 from deepcorrect.pipeline.job import Job
@@ -124,11 +127,13 @@ def correct(
             have, a network in another precision than float32, or a run folder of other work.
     """
     plan = {"unit": unit, "batch_norm": batch_norm, "retrained": tuple(retrained)}
-    name = f"deepcorr-{len(filters)}{'c' if retrained else ''}"
+    chosen = filters_of(filters)
+    if not chosen:
+        raise DeepcorrectError("no filters to correct: give some of one layer at least, or use finetune")
+    name = f"deepcorr-{len(chosen)}{'c' if retrained else ''}"
     with restored_on_failure(model) as network, reporting(progress) as reporter:
-        distortion = get_distortion(distortion)
+        distortion = distortion_of(distortion)
         job = _job(model, network, train, validation, test, seed=seed, precision=precision, reporter=reporter)
-        chosen = {layer: tuple(sorted(int(filter_) for filter_ in numbers)) for layer, numbers in filters.items()}
         wanted = Plan(distortion=distortion.name, filters=chosen, **plan)
         return _trained(job, "correct", name, distortion, levels, wanted, recipe, half, out, measured=test is not None)
 
@@ -192,7 +197,7 @@ def finetune(
         DeepcorrectError: as ``correct`` does.
     """
     with restored_on_failure(model) as network, reporting(progress) as reporter:
-        distortion = get_distortion(distortion)
+        distortion = distortion_of(distortion)
         job = _job(model, network, train, validation, test, seed=seed, precision=precision, reporter=reporter)
         names = tuple(layer.name for layer in layers_of(job.layers, layers))
         plan = Plan(distortion=distortion.name, retrained=names)
@@ -210,6 +215,7 @@ def _job(
         model: as it was given.
         network: the same without ``torch.compile`` around it.
     """
+    require_sound(seed, precision)
     require_bare(network)
     require_single_precision(network)
     normalization = normalization_of(network)
