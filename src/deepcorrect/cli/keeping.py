@@ -8,11 +8,11 @@ from typing import Any
 
 from deepcorrect.cli import invocation
 from deepcorrect.cli.console import show_records, tell
-from deepcorrect.models.fingerprint import fingerprint
+from deepcorrect.pipeline.entrance import open_run as open_folder
 from deepcorrect.pipeline.job import Job
 from deepcorrect.report.page import build_report
-from deepcorrect.runs.results import Record, Run
-from deepcorrect.runs.stages import Ladders, distortion_traits
+from deepcorrect.runs.results import Record
+from deepcorrect.runs.stages import Ladders
 
 
 def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any], ladders: Ladders = ()) -> list[Record] | None:
@@ -27,21 +27,8 @@ def open_run(job: Job, out: Path | None, command: str, settings: dict[str, Any],
     if job.processes.first and out is None and command in ("correct", "finetune", "train-baseline"):
         tell("without --out nothing is kept except what is printed")
     if job.processes.first and out is not None:
-        everything = {
-            **settings,
-            "data": job.data.name,
-            "data_fingerprint": job.data_fingerprint(),
-            "seed": job.seed,
-            "precision": job.precision,
-            "fingerprint": fingerprint(job.model),
-        }
-        own = [ladder for ladder in ladders if not getattr(ladder[0].function, "__module__", "").startswith("deepcorrect.")]
-        for distortion, levels in own:
-            everything[f"function of {distortion.name}"] = distortion_traits(distortion, levels, job.example[:1], job.seed)[
-                "function"
-            ]
-        job.run = Run(out, command, everything, command_line=invocation.current.get())
-        finished = job.run.finished()
+        open_folder(job, out, command, settings, ladders, command_line=invocation.current.get())
+        finished = job.run.finished() if job.run is not None else None
     return job.processes.agreed(finished.records if finished else None)
 
 

@@ -216,8 +216,20 @@ def layers_of(layers: Sequence[Layer], wanted: int | str | Sequence[str] | None)
     return [named(layers, name) for name in dict.fromkeys(names)]
 
 
-def open_run(job: Job, out: Path | str | None, command: str, settings: dict[str, Any], ladders: Ladders) -> None:
+def open_run(
+    job: Job,
+    out: Path | str | None,
+    command: str,
+    settings: dict[str, Any],
+    ladders: Ladders = (),
+    *,
+    command_line: str | None = None,
+) -> None:
     """Give the job its run folder, if there is one to be: made anew, or continued with the same settings.
+
+    Args:
+        ladders: the distortions that the network is measured under; what the user's own do is part of the settings.
+        command_line: what a person typed for it.
 
     Raises:
         DeepcorrectError: the folder holds something else, or a run of other settings.
@@ -233,6 +245,7 @@ def open_run(job: Job, out: Path | str | None, command: str, settings: dict[str,
         "fingerprint": fingerprint(job.model),
     }
     for distortion, levels in ladders:
-        traits = distortion_traits(distortion, levels, job.example[:1], job.seed)
-        everything[f"function of {distortion.name}"] = traits["function"]
-    job.run = Run(Path(out), command, everything)
+        if not getattr(distortion.function, "__module__", "").startswith("deepcorrect."):
+            traits = distortion_traits(distortion, levels, job.example[:1], job.seed)
+            everything[f"function of {distortion.name}"] = traits["function"]
+    job.run = Run(Path(out), command, everything, command_line=command_line)
