@@ -246,7 +246,7 @@ def needs_its_type(net: Net, images: Tensor) -> object:
         (lambda net, images: net.conv(images) + torch.randn(()), "answers differently when it sees the same images twice"),
         (lambda net, images: net.conv(images) * float("nan"), "answers the example images with NaN"),
         (lambda net, images: (net.conv(images), None)[1], "returns no tensor"),
-        (asks_for_types, "answers differently once another module stands for conv.*; leave such layers out with --layers$"),
+        (asks_for_types, "answers differently once another module stands for conv.*; leave such layers out of the plan$"),
         (needs_its_type, "^with a correction on it, the network fails on .* TypeError: a convolution is needed"),
     ],
 )

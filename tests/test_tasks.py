@@ -166,7 +166,7 @@ def test_a_job_of_another_task_ranks_shows_samples_and_keeps_its_results_to_itse
     ranking = rank(job(), NOISE, LEVELS, layers, RankingOptions(), {"first": 0.5, "second": 0.5})
     assert rank(job(), NOISE, LEVELS, layers, RankingOptions(), {"first": 0.5, "second": 0.5}) == ranking
     renamed = type("Renamed", (type(toy.task),), {"name": "another"})
-    with pytest.raises(DeepcorrectError, match=r"network task = .*another"):
+    with pytest.raises(DeepcorrectError, match=r"holds the ranking of a network for another task"):
         rank(job(renamed()), NOISE, LEVELS, layers, RankingOptions(), {"first": 0.5, "second": 0.5})
     if isinstance(toy.task, Segmentation):
         return  # a picture of segments has no words
@@ -187,7 +187,7 @@ def test_kept_gains_of_another_task_are_not_taken_for_ones_own(tmp_path: Path) -
         kept = GainFiles(GainMeter(model, of_classes, NOISE, task=task), folder).measure(layer, 40.0)
         again = GainFiles(GainMeter(model, of_classes, NOISE, task=task), folder).measure(layer, 40.0)
         assert torch.equal(again.each, kept.each)
-        with pytest.raises(DeepcorrectError, match="of other work, its network task differ"):
+        with pytest.raises(DeepcorrectError, match="holds work of a network for another task; choose"):
             GainFiles(GainMeter(model, of_classes, NOISE, task=refused), folder)
 
 

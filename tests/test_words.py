@@ -64,7 +64,7 @@ MISTAKES: list[tuple[Callable[[], object], str, str]] = [
     (lambda: resolve_device("tpu"), "device='tpu': unknown", "--device tpu: unknown"),
     (lambda: dc.load_dataset("faces"), "data='faces': unknown", "--data faces: unknown"),
     (lambda: dc.load_dataset("cifar100"), "cifar100: give root, the folder", "cifar100: give --root, the folder"),
-    (lambda: dc.get_distortion("fog"), "distortion='fog': unknown distortion", "--distortion fog: unknown distortion"),
+    (lambda: dc.get_distortion("sleet"), "distortion='sleet': unknown", "--distortion sleet: unknown"),
     (lambda: parse_levels("0,1", BLUR, "cifar"), "levels='0,1': give", "--levels 0,1: give"),
     (lambda: LEVELLESS.levels("mri"), "give levels", "give --levels"),
     (lambda: dc.get_recipe("slow", "correct"), "recipe='slow': 'slow' is", "--recipe slow: 'slow' is"),

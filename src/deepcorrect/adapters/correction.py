@@ -27,6 +27,9 @@ from deepcorrect.adapters.renaming import module_key, rename_plan, rename_state
 from deepcorrect.adapters.units import unit_shape
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.base.showing import Shown, View
+from deepcorrect.base.tables import Table
+from deepcorrect.base.words import phrase
 from deepcorrect.models.inspection import answers, same
 from deepcorrect.models.layers import Layer, convolutions, named
 from deepcorrect.models.network_print import print_network, relative, root_of
@@ -164,13 +167,14 @@ class Correction(Shown, nn.Module):
             raise DeepcorrectError(
                 f"the network runs {missed} by another reference than the module of that name (in a list or a closure, say), "
                 "which a correction cannot replace; let it use its own attribute, or leave the layer out of "
-                f"{argument('layers')}"
+                f"{phrase(python='the plan', command_line='--layers')}"
             )
         if not same(before, after):
             replaced = ", ".join(names[module.base] for module in self._uses)
             raise DeepcorrectError(
                 f"the network answers differently once another module stands for {replaced}, though "
-                f"that does the same: it may ask for a module's type; leave such layers out of {argument('layers')}"
+                "that does the same: it may ask for a module's type; leave such layers out of "
+                f"{phrase(python='the plan', command_line='--layers')}"
             )
 
     def save(self, path: Path | str, *, half: bool = False) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from deepcorrect.adapters.units import unit_shape
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.base.words import argument
+from deepcorrect.base.words import phrase
 from deepcorrect.models.layers import Layer, named
 
 
@@ -58,7 +58,8 @@ def check_plan(plan: Plan, model: nn.Module, layers: Sequence[Layer]) -> None:
         if layer.norm and getattr(model.get_submodule(layer.norm), "running_mean", None) is None:
             raise DeepcorrectError(
                 f"batch normalisation {layer.norm} behind layer {name} keeps no running statistics, so the answer for an image "
-                f"depends on the others of its batch; leave the layer out of {argument('layers')}"
+                "depends on the others of its batch; leave the layer out of "
+                f"{phrase(python='the plan', command_line='--layers')}"
             )
     unit_shape(plan.unit, 1, 1)
     for name in plan.retrained:

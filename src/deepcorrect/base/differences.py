@@ -12,6 +12,7 @@ _SAID = {
     "data": "on other data",
     "function": "under another distortion of the same name",
     "given ranking": "by another ranking",
+    "network task": "of a network for another task",
 }
 
 

@@ -129,7 +129,9 @@ class Training:
     recipe: Annotated[
         str,
         panels.training(
-            "--recipe", metavar="NAME", help="fast, paper or a .toml file; but for baselines also long and imagenet."
+            "--recipe",
+            metavar="NAME",
+            help="fast, paper or a .toml file; for corrections and fine-tuning also long and imagenet.",
         ),
     ] = "fast"
     epochs: Annotated[int | None, panels.training("--epochs", metavar="N", help="Number of epochs. Default: the recipe's.")] = (

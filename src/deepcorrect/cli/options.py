@@ -62,12 +62,16 @@ DATA_SPECS = (
     "distributed: caltech101:DIR, caltech256:DIR, sun397:DIR."
 )
 
-Model = Annotated[str, typer.Argument(help=NETWORK_SPECS, show_default=False)]
-NewModel = Annotated[str, typer.Argument(help="allcnn, smallcnn, alexnet or file.py:factory.")]
-Spec = Annotated[str, typer.Argument(help=DATA_SPECS, show_default=False)]
-Runs = Annotated[list[Path], typer.Argument(help="Finished run folders, one or more.", show_default=False)]
-JobFile = Annotated[Path, typer.Argument(help="A job file: command, model and options in TOML.", show_default=False)]
-Arrays = Annotated[Path, typer.Argument(help="An .npz or .h5 file with the arrays of each layer.", show_default=False)]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=NETWORK_SPECS, show_default=False)]
+NewModel = Annotated[str, typer.Argument(metavar="MODEL", help="allcnn, smallcnn, alexnet or file.py:factory.")]
+Spec = Annotated[str, typer.Argument(metavar="DATA", help=DATA_SPECS, show_default=False)]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Finished run folders, one or more.", show_default=False)]
+JobFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A job file: command, model and options in TOML.", show_default=False)
+]
+Arrays = Annotated[
+    Path, typer.Argument(metavar="FILE", help="An .npz or .h5 file with the arrays of each layer.", show_default=False)
+]
 
 Json = Annotated[bool, panels.output("--json", metavar="", help="Print one JSON object instead of tables.")]
 Out = Annotated[
