@@ -39,6 +39,16 @@ def _let_torchvision_import() -> None:
 
 
 _let_torchvision_import()
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs the hub, and it is asked again and again before it is given up
+
+LONG = ("docs", "parallel", "cli", "streaming", "report", "experiments", "library_networks", "cli_help", "page", "app")
+"""Test files that take long, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files begin first, so that no process is left alone with one at the end."""
+    files = {f"test_{name}": index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: files.get(item.path.stem, len(files)))
 
 
 class Residual(nn.Module):

@@ -39,7 +39,7 @@ from tests.test_datasets import Hostile, write_cifar, write_pictures
         (["finetune", "smallcnn", "--epochs", "0"], "epochs"),
         (["finetune", "smallcnn", "--seed", "x"], "Invalid value for '--seed'"),
         (["finetune", "smallcnn", "--speed", "3"], "No such option: --speed"),
-        (["finetune"], "Missing argument 'model'"),
+        (["finetune"], "Missing argument 'MODEL'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

@@ -65,6 +65,7 @@ def launch_and_kill(checkpoint: Path, *given: str | Path) -> None:
     psutil.wait_procs(family)
 
 
+@pytest.mark.verify
 def test_two_processes_train_and_evaluate_as_one_does(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NETWORK)
     (tmp_path / "recipe.toml").write_text(RECIPE)
