@@ -98,7 +98,7 @@ def random_images(count: int) -> ImageSet:
 
 
 def measure(make: Callable[[], Trained], regime: Regime, steps: int) -> tuple[float, float]:
-    """Images a second (median step), and the share of a step that augmentation and distortion take."""
+    """Images per second (median step), and the share of a step taken by augmentation and distortion."""
     torch.manual_seed(0)
     recipe = get_recipe("fast", regime, epochs=1, batch_size=BATCH, optimizer="sgd", distill=0.0, match=0.0)
     data = Dataset("noise", tuple(map(str, range(100))), "cifar", random_images(BATCH * steps), *[random_images(BATCH)] * 2)

@@ -52,7 +52,7 @@ def test_filters_that_were_chosen_together_come_in_that_order() -> None:
 @pytest.mark.parametrize(
     ("share", "layers", "reason"),
     [
-        (0, None, r"share=0: outside \(0, 1\]"),
+        (0, None, r"share=0.0: outside \(0, 1\]"),
         (1.01, 1, r"share=1.01: outside"),
         (float("nan"), 1, r"share=nan: outside"),
         ("half", 1, r"share='half': give a number"),

@@ -10,8 +10,8 @@ import pytest
 from rich.cells import cell_len
 
 from deepcorrect.base.bars import Bars
+from deepcorrect.base.tables import Table, print_table
 from deepcorrect.cli.console import show_comparisons, show_ideal, show_ranking, show_records, show_transfer
-from deepcorrect.cli.tables import show_table
 from deepcorrect.evaluation.svm import Split
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs.comparison import Classes, Comparison, Mean, Pair

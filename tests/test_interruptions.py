@@ -15,7 +15,8 @@ from deepcorrect.base.progress import Silent
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.models.layers import convolutions
 from deepcorrect.pipeline.baselines import train_baseline, train_head
-from deepcorrect.pipeline.correct import check_ranking, correct
+from deepcorrect.pipeline.correct import correct
+from deepcorrect.pipeline.given_ranking import check_ranking
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import rank
 from deepcorrect.ranking.result import Ranking

@@ -80,7 +80,7 @@ def test_the_report_goes_by_what_records_say(tmp_path: Path, axes: Axes) -> None
     drawn = named("baseline-like-random", "correction", (0.9, 0.7, 0.6), random=True)
     assert by_ladder([drawn, ranked, before]) == [[before, drawn, ranked]]
     plots.plot_pareto(axes, [before, ranked], "trainable_parameters")
-    assert [text for text in axes.get_legend_handles_labels()[1] if "all it has" in text] == ["ours (all it has)"]
+    assert [text for text in axes.get_legend_handles_labels()[1] if "all its" in text] == ["ours (all its parameters)"]
     folder = tmp_path / "run"
     folder.mkdir()
     records = [each.model_dump(mode="json") for each in (before, ranked, drawn)]

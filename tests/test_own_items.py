@@ -67,7 +67,7 @@ class Failing:
         ((np.zeros((3, 6, 3), np.uint8), 1), "where the channels of a 3x6x3 array are cannot be told"),
         ((np.zeros((4, 6, 8), np.uint8), 1), "where the channels of a 4x6x8 array are cannot be told"),
         ((np.zeros((3, 6, 8), ">f4").astype("U1"), 1), "images of <U1 numbers: give uint8"),
-        ((Image.fromarray(np.full((6, 8), 2.0, np.float32)), 1), "floats from 2 to 2"),
+        ((Image.fromarray(np.full((6, 8), 2.0, np.float32)), 1), "floats are from 2 to 2"),
     ],
 )  # fmt: skip
 def test_an_item_that_is_no_image_with_its_label_is_refused(item: Any, reason: str) -> None:
@@ -126,7 +126,7 @@ def test_a_collate_fn_that_does_more_than_put_items_together_is_refused() -> Non
         (None, "images given as NoneType"),
         ({}, "dict (): there are no images in it"),
         ({"train": [], "test": []}, "dict (train, test): give one of its splits, as data['train']"),
-        ("nothing", "nothing: unknown; use cifar100, digits"),
+        ("nothing", "unknown; use cifar100, digits"),
         (IMAGE, "the images have the shape (3, 6, 8); give (images, channels, height, width)"),
         (np.zeros((6, 8, 3), np.uint8), "the images have the shape (6, 8, 3)"),
         (IMAGE[None, None], "the images have the shape (1, 1, 3, 6, 8)"),

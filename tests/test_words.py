@@ -28,6 +28,7 @@ from deepcorrect.models.layers import pick
 from deepcorrect.models.states import load_weights
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import count_of_share
+from deepcorrect.tasks.classification import CLASSIFICATION
 from tests.command_line import one_line, run
 
 SOURCE = Path(dc.__file__).parent
@@ -71,7 +72,7 @@ MISTAKES: list[tuple[Callable[[], object], str, str]] = [
     (lambda: RankingOptions(verify=3), "verify=3: only for method='attribution'", "--verify 3: only for --method attribution"),
     (lambda: CLASSIFICATION.index_of("top1", gradient=True), "score='top1': has no", "--score top1: has no"),
     (lambda: count_of_share(1.5, 8, "conv"), "share=1.5: outside", "--share 1.5: outside"),
-    (lambda: count_of_share(2.0, 8, "conv", "ideal"), "ideal=2: outside", "--ideal 2: outside"),
+    (lambda: count_of_share(2.0, 8, "conv", "ideal"), "ideal=2.0: outside", "--ideal 2: outside"),
     (lambda: unit_shape("huge", 1, 1), "unit='huge': unknown", "--unit huge: unknown"),
     (lambda: find_correction("none"), "correction='none': no such file", "--correction none: no such file"),
     (lambda: pick([], "3"), "layers='3': the network has 0", "--layers 3: the network has 0"),

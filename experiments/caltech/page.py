@@ -144,7 +144,7 @@ def _transferred(file: str) -> list[TransferRecord]:
     return read_transfer(RESULTS / file) if (RESULTS / file).exists() else []
 
 
-def _kind(record: TransferRecord) -> str:
+def _variant(record: TransferRecord) -> str:
     return {"baseline": "baseline", "finetuned": "fine-tuned"}.get(record.kind, "corrected")
 
 

@@ -24,7 +24,7 @@ from deepcorrect.adapters.file import SavedCorrection, TrainedOn, write_correcti
 from deepcorrect.adapters.grafting import Graft
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.renaming import module_key, rename_plan, rename_state
-from deepcorrect.adapters.units import unit_shape
+from deepcorrect.adapters.units import CorrectionUnit, unit_shape
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
 from deepcorrect.base.showing import Shown, View
@@ -96,6 +96,11 @@ class Correction(Shown, nn.Module):
     def _put(self, old: nn.Module, new: StandIn, uses: int) -> None:
         self._graft.put(old, new)
         self._uses[new] = uses
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the network that it is for, which is the same whatever wraps the network."""
+        return self.network.fingerprint
 
     @property
     def corrected_layers(self) -> tuple[str, ...]:
@@ -197,3 +202,11 @@ class Correction(Shown, nn.Module):
 
     def _own_name(self, name: str) -> str:
         return relative(self._root, name)
+
+
+def _unescape(key: str) -> str:
+    return key.rstrip("/").replace("/", ".")
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -15,6 +15,7 @@ from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import tensors_header, write_tensors
 from deepcorrect.base.names import encodable_json
+from deepcorrect.base.words import argument
 from deepcorrect.models.network_print import NetworkPrint
 from deepcorrect.models.shipped import shipped_correction, shipped_names
 

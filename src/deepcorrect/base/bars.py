@@ -53,7 +53,7 @@ class Bars:
         last = history[-1]
         errors.print(
             f"epoch {last.epoch}: loss {last.loss:.4f}, validation {last.validation_mean:.4f} "
-            f"(clean {last.validation_top1[0]:.4f}), {last.images_per_second:.0f} images/s"
+            f"(clean {last.validation[0]:.4f}), {last.images_per_second:.0f} images/s"
         )
 
     def tell(self, message: str) -> None:

@@ -82,11 +82,12 @@ def _html_table(table: Table) -> str:
             for cell, style in zip(cells, styles, strict=True)
         )
 
+    head = row('th scope="col"', table.headings)
     body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in table.cells())
     return (
         '<table style="border-collapse: collapse; font-variant-numeric: tabular-nums">'
         f'<caption style="text-align: left; padding: 0.2em 0.6em">{escape(readable(table.title))}</caption>'
-        f"<thead><tr>{row('th scope=col', table.headings)}</tr></thead><tbody>{body}</tbody></table>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 

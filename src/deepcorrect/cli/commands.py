@@ -122,8 +122,9 @@ def correct(
     """
     from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.models.fingerprint import fingerprint
-    from deepcorrect.pipeline.correct import CorrectionOptions, check_options, check_ranking
+    from deepcorrect.pipeline.correct import CorrectionOptions, check_options
     from deepcorrect.pipeline.correct import correct as correct_job
+    from deepcorrect.pipeline.given_ranking import check_ranking
 
     recipe = parsing.recipe_for("correct", training, common)
     with loading.open_job(model, common, trains=True) as job:
@@ -228,8 +229,9 @@ def evaluate(
             parts = load_correction(path, job.model, job.example) if path else job.model
             trained = count_parameters(parts.parameters())
             name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
+            network = kind_of_plan(parts.plan) if isinstance(parts, Correction) else "restored" if restore else "baseline"
             measured = restored(ladder.distortion, restore) if restore else ladder.distortion
-            records = [measure(job, name, measured, ladder.levels, trained)]
+            records = [measure(job, name, measured, ladder.levels, trained, kind=network)]
         keeping.keep(job, records)
     if not job.processes.first:
         return

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import fmean
 
-from deepcorrect.cli.tables import Cell, show_note, show_table
-from deepcorrect.ranking.result import Ranking
+from deepcorrect.base.tables import Table, print_note, print_table
+from deepcorrect.evaluation.levels import level_name
+from deepcorrect.ranking.result import RELIABILITY, Ranking
 from deepcorrect.runs.comparison import Comparison
 from deepcorrect.runs.ideal import IdealCurves
 from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.transfer import TransferRecord
+
+
+def tell(message: str) -> None:
+    """Print a line on standard error."""
+    print(message, file=sys.stderr)
 
 
 def show_records(records: Sequence[Record]) -> None:

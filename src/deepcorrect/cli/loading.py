@@ -7,11 +7,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from deepcorrect.base.bars import Bars
 from deepcorrect.base.device import keep_memory, resolve_device, resolve_precision, usable_cores
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Processes
 from deepcorrect.base.progress import Silent
-from deepcorrect.cli.console import Bars, tell
+from deepcorrect.cli.console import tell
 from deepcorrect.cli.groups import Common, Images
 from deepcorrect.datasets import Counts, Dataset, load_dataset
 from deepcorrect.datasets.class_names import read_class_names

@@ -14,14 +14,14 @@ from deepcorrect.models.layers import Layer, convolutions, pick
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Ranking, count_of_share
-from deepcorrect.training.recipes import Recipe, Task, get_recipe
+from deepcorrect.training.recipes import Recipe, Regime, get_recipe
 
 
-def recipe_for(task: Task, training: Training, common: Common) -> Recipe:
+def recipe_for(regime: Regime, training: Training, common: Common) -> Recipe:
     """The recipe that the options ask for; ``--precision``, where it is named, is that of training too."""
     precision = None if common.precision.value == "auto" else common.precision.value
     changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
-    return get_recipe(training.recipe, task, **changes, precision=precision)
+    return get_recipe(training.recipe, regime, **changes, precision=precision)
 
 
 def ranking_options(ranked: Ranked) -> RankingOptions:

@@ -11,6 +11,7 @@ import torch
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.showing import Shown, View
 from deepcorrect.base.tables import Table
+from deepcorrect.base.words import argument, phrase
 from deepcorrect.datasets.division import Counts, divide
 from deepcorrect.datasets.images import UNLABELLED, Images
 
@@ -46,7 +47,12 @@ class Dataset(Shown):
     def views(self) -> list[View]:
         """What is in each part."""
         rows = [
-            (part, f"{len(images):,}", f"{len(set(images.labels.tolist())):,} of {len(self.classes):,}", _size(images))
+            (
+                part,
+                f"{len(images):,}",
+                f"{len(set(images.labels.tolist()) - {UNLABELLED}):,} of {len(self.classes):,}",
+                _size(images),
+            )
             for part, images in self._parts().items()
         ]
         title = f"Data {self.name}: {len(self.classes):,} classes, severity levels for {self.ladder}"
@@ -168,6 +174,11 @@ class Dataset(Shown):
             for tensor in (part.labels, part.indices):
                 digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def ladder_of(width: int) -> str:
+    """Which severity ladder suits images so many pixels wide."""
+    return "cifar" if width <= SMALL else "imagenet"
 
 
 def _size(images: Images) -> str:

@@ -15,8 +15,8 @@ from deepcorrect.base.showing import Shown, View
 from deepcorrect.datasets.batches import Batch, batches
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
-from deepcorrect.evaluation.accuracy import accuracy_line, accuracy_view
 from deepcorrect.evaluation.answers import Answers
+from deepcorrect.evaluation.levels import level_line, levels_view
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
 
@@ -28,7 +28,7 @@ PIXELS_A_BATCH = 2_500_000
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Shown):
-    """Accuracies over the levels of one distortion, the clean level first.
+    """A network measured over the levels of one distortion, the clean level first.
 
     Attributes:
         distortion: its name.
@@ -72,14 +72,15 @@ class Evaluation(Shown):
         return self.mean("top5")
 
     def views(self) -> list[View]:
-        """Top-1 and top-5 accuracy at each level."""
-        rows = {"top-1": (self.top1, self.mean_top1), "top-5": (self.top5, self.mean_top5)}
-        title = f"Accuracy under {self.distortion} ({self.images:,} images)"
-        return [accuracy_view(title, self.distortion, self.levels, rows, heading="Metric")]
+        """Every metric at each level."""
+        rows = {name: (values, self.mean(name)) for name, values in self.metrics.items()}
+        title = f"Measured under {self.distortion} ({self.images:,} images)"
+        return [levels_view(title, self.distortion, self.levels, rows, heading="Metric", measured="metric")]
 
     def __repr__(self) -> str:
-        line = accuracy_line(self.levels, self.top1)
-        return f"Evaluation({self.distortion}, {self.images:,} images: top-1 {line}; mean {self.mean_top1:.4f})"
+        headline = next(iter(self.metrics))
+        line = level_line(self.levels, self.metrics[headline])
+        return f"Evaluation({self.distortion}, {self.images:,} images: {headline} {line}; mean {self.mean(headline):.4f})"
 
 
 def fitting_batch(images: Images) -> int:

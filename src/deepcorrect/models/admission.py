@@ -93,28 +93,13 @@ def try_channels_last(model: nn.Module, images: Tensor, answer: Tensor, task: Ta
         return
     before = lay_out(model, torch.channels_last)
     try:
-        laid_out_answer = model(laid_out(images, model))
-        same = torch.allclose(laid_out_answer, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
+        outputs = task.outputs(model(laid_out(images, model)))
+        same = torch.allclose(outputs, answer, rtol=1e-3, atol=1e-5 + 1e-3 * float(answer.abs().max()))
     except Exception:  # such as that of .view, which asks for torch's own layout
         same = False
     if not same:
         for weight, data in before.items():
             weight.data = data
-
-
-def logits_of(answer: object) -> Tensor:
-    """The logits in what a network answers: a tensor, or the ``logits`` of several outputs.
-
-    Raises:
-        DeepcorrectError: there are none of that name.
-    """
-    logits = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", answer)
-    if not isinstance(logits, Tensor):
-        raise DeepcorrectError(
-            f"the network answers with {_described(answer)}, of which none is called logits; wrap it in a module whose forward "
-            "returns the logits alone"
-        )
-    return logits
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -128,7 +113,8 @@ def _why_it_fails(model: nn.Module, images: Tensor, data: str, error: Exception,
     if not lazy and not isinstance(error, MemoryError | torch.OutOfMemoryError):
         for channels, side in _other_shapes(images):
             if _runs(model, torch.rand(1, channels, side, side).to(images.device, dtype_of(model))):
-                grey = " --grey" if channels == 1 else ""
+                size = phrase(python=f"resize=Resize({side})", command_line=f"--size {side}")
+                grey = phrase(python=", grey=True", command_line=" --grey") if channels == 1 else ""
                 return (
                     f"the network does not take the {shape} images of {data}: {said}; it takes {channels}x{side}x{side}: "
                     f"bring a folder's images to its size with {size}{grey}"

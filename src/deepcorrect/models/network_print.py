@@ -63,6 +63,12 @@ class NetworkPrint(BaseModel):
         return list(dict.fromkeys(name.rpartition(".")[0] for name in self.tensors))
 
     @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and numbers, the latter in single precision."""
+        told = [f"{name} {tensor.float32}" for name, tensor in sorted(self.tensors.items())]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+    @property
     def precisions(self) -> set[Precision]:
         """What its numbers are rounded to."""
         return {tensor.precision for tensor in self.tensors.values()}

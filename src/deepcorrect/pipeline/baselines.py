@@ -40,7 +40,7 @@ def assess(job: Job, ladders: Ladders) -> list[Record]:
 def assess_as(job: Job, ladders: Ladders, of: Traits | None = None) -> list[Record]:
     """Assess a network that is known to a run by ``of``, its own traits without it."""
     total = count_parameters(job.model.parameters())
-    return [measure(job, BASELINE, distortion, levels, total, of=of, kind="baseline") for distortion, levels in ladders]
+    return Records(measure(job, BASELINE, distortion, levels, total, of=of, kind="baseline") for distortion, levels in ladders)
 
 
 def measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:

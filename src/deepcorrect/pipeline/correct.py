@@ -6,7 +6,7 @@ call continues an interrupted run. What a stage is of is compared before any wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,7 +22,7 @@ from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.cost import count_parameters
 from deepcorrect.models.fingerprint import fingerprint
-from deepcorrect.models.layers import Layer, convolutions, named
+from deepcorrect.models.layers import convolutions, named
 from deepcorrect.pipeline.baselines import (
     BASELINE,
     TRAINING,
@@ -30,6 +30,7 @@ from deepcorrect.pipeline.baselines import (
     train_in_job,
     training_traits,
 )
+from deepcorrect.pipeline.given_ranking import check_ranking
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.measure import measure
 from deepcorrect.pipeline.penultimate import keep_penultimate
@@ -38,7 +39,7 @@ from deepcorrect.pipeline.traits import answers_stages, traits_of
 from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, choose_randomly, count_of_share
 from deepcorrect.runs import architecture
 from deepcorrect.runs.kinds import kind_of_plan
-from deepcorrect.runs.results import Record
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.samples import Samples
 from deepcorrect.runs.stages import Traits, digest
 from deepcorrect.training.recipes import Recipe
@@ -146,7 +147,7 @@ def correct(
     correction, record = _train_and_measure(
         job, options.name, distortion, levels, plan, recipe, half, of, random=options.ranking == "random"
     )
-    return correction, [baseline, record]
+    return correction, Records([baseline, record])
 
 
 def finetune(
@@ -205,25 +206,18 @@ def train_and_measure(
     return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of, random=random)
 
 
-def _train_and_measure(
-    job: Job,
-    name: str,
-    distortion: Distortion,
-    levels: Sequence[float],
-    plan: Plan,
-    recipe: Recipe,
-    half: bool,
-    of: Traits,
-    *,
-    random: bool = False,
-) -> tuple[Correction, Record]:
-    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
-    samples.ask("baseline", job.model)
-    keep_penultimate(job, distortion, levels, "baseline")
-    layers = job.layers
-    last = layers[-1].name
-    if job.run is not None:
-        job.run.write_json(architecture.FILE, architecture.describe(layers, plan).model_dump(mode="json"))
+def train_plan(
+    job: Job, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, *, half: bool = False
+) -> Correction:
+    """Attach what a plan says and train it; a run keeps it.
+
+    Args:
+        half: round the trained weights to half precision, and save them so.
+
+    Returns:
+        The correction, left attached. Whatever is raised, the network is left as it was.
+    """
+    last = job.layers[-1].name
     correction = attach(job.model, plan, job.example, seed=job.seed, identity=recipe.identity)
     try:
         lay_out(correction.to(job.device), layout_of(job.model))
@@ -241,9 +235,18 @@ def _train_and_measure(
 
 
 def _train_and_measure(
-    job: Job, name: str, distortion: Distortion, levels: Sequence[float], plan: Plan, recipe: Recipe, half: bool, of: Traits
+    job: Job,
+    name: str,
+    distortion: Distortion,
+    levels: Sequence[float],
+    plan: Plan,
+    recipe: Recipe,
+    half: bool,
+    of: Traits,
+    *,
+    random: bool = False,
 ) -> tuple[Correction, Record]:
-    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device)
+    samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device, task=job.task)
     samples.ask("baseline", job.model)
     keep_penultimate(job, distortion, levels, "baseline")
     if job.run is not None:
@@ -262,41 +265,6 @@ def _train_and_measure(
         correction.detach()
         raise
     return correction, record
-
-
-def check_ranking(
-    ranking: Ranking,
-    distortion: Distortion,
-    layers: Sequence[Layer],
-    *,
-    levels: Sequence[float] | None = None,
-    network: str | None = None,
-    tell: Callable[[str], None] = lambda message: None,
-) -> None:
-    """Refuse a ranking that was not made for this distortion, these layers and this network.
-
-    Args:
-        levels: those to correct for; ``tell`` is told if the ranking was made at others.
-        network: fingerprint of the network; a ranking that an older version saved does not know its own.
-
-    Raises:
-        DeepcorrectError: the message says what differs.
-    """
-    name = argument("ranking", option="ranked-by")
-    if ranking.distortion != distortion.name:
-        raise DeepcorrectError(f"{name}: ranked under {ranking.distortion}, not {distortion.name}")
-    for layer in layers:
-        ranked = len(ranking.scores.get(layer.name, ()))
-        if ranked != layer.filters:
-            raise DeepcorrectError(f"{name}: it ranks {ranked} filters of layer {layer.name}, which has {layer.filters}")
-    if ranking.network and network and ranking.network != network:
-        raise DeepcorrectError(
-            f"{name}: it ranks the filters of another network (fingerprint {ranking.network[:12]}, this one's is "
-            f"{network[:12]}); rank this one"
-        )
-    if levels is not None and sorted(ranking.levels) != sorted(levels):
-        at, wanted = (", ".join(f"{level:g}" for level in given) for given in (ranking.levels, levels))
-        tell(f"{name}: ranked at levels {at}, corrected for {wanted}")
 
 
 def _plan(options: CorrectionOptions, distortion: str, filters: dict[str, tuple[int, ...]]) -> Plan:

@@ -36,7 +36,7 @@ from deepcorrect.pipeline.entrance import (
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Method, Ranking, Score
-from deepcorrect.runs.results import Record
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.stages import Ladders
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
@@ -139,7 +139,7 @@ def assess(
         progress: whether bars are shown; by default in a terminal or a notebook.
 
     Returns:
-        One record a distortion: accuracies by level, the clean one first.
+        One record a distortion: accuracies by level, the clean one first. The list prints as a table.
 
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network.
@@ -157,7 +157,7 @@ def assess(
         open_run(job, out, "assess", settings, ladders)
         finished = job.run.finished() if job.run is not None else None
         if finished is not None:
-            return finished.records
+            return Records(finished.records)
         records = baselines.assess(job, ladders)
         if job.run is not None:
             job.run.finish(records, job.device)

@@ -27,9 +27,9 @@ class Job:
     """A network and what it is measured on.
 
     Attributes:
-        model: takes images (B, C, H, W) in [0, 1], in whatever precision it computes in, returns logits. It is moved to
-            ``device``, put into eval mode, and laid out channels last in memory where it then answers as before; of a compiled
-            network, the one inside is taken.
+        model: takes images (B, C, H, W) in [0, 1], in whatever precision it computes in, returns the task's outputs (logits).
+            It is moved to ``device``, put into eval mode, and laid out channels last in memory where it then answers as before;
+            of a compiled network, the one inside is taken.
         data: training, validation and test images.
         device: of evaluation, ranking and training; where the network is, if it is not given.
         precision: of evaluation and ranking; a recipe has its own precision.

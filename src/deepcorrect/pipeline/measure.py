@@ -61,31 +61,24 @@ def measure(
     )  # fmt: skip
     if job.run is not None:
         job.run.write_json("classes.json", {"classes": [readable(name) for name in job.data.classes]})
-        keep_answers(job.run.path, readable(distortion.name), readable(name), found.answers, found.levels)
-    return _record(job, name, found, trainable, kind, random)
+        if evaluation.answers is not None:
+            keep_answers(job.run.path, readable(distortion.name), readable(name), evaluation.answers, evaluation.levels)
+    return _record(job, name, evaluation, trainable, kind, random)
 
 
-def _suspicion(top1: float, labels: Tensor) -> str:
-    """A warning where the clean accuracy is no better than that of one answer for all images, within three standard errors."""
-    chance = float(torch.bincount(labels).max()) / len(labels)
-    if chance == 1 or top1 > chance + 3 * math.sqrt(chance * (1 - chance) / len(labels)):
-        return ""
-    return f"; warning: one answer for all gives {chance:.4f}; are preprocessing and classes of the network those of the data?"
-
-
-def _record(job: Job, name: str, found: Evaluation, trainable: int, kind: Kind | None, random: bool) -> Record:
+def _record(job: Job, name: str, evaluation: Evaluation, trainable: int, kind: Kind | None, random: bool) -> Record:
+    """Each metric is a field of the record, and so is its mean over the levels."""
+    metrics: dict[str, Any] = dict(evaluation.metrics)
     shown = readable(name)
     return Record(
         name=shown,
         kind=kind or kind_of_name(shown),
         random=random,
-        distortion=readable(found.distortion),
-        levels=found.levels,
-        top1=found.top1,
-        top5=found.top5,
-        mean_top1=found.mean_top1,
-        mean_top5=found.mean_top5,
-        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in found.per_class),
+        distortion=readable(evaluation.distortion),
+        levels=evaluation.levels,
+        **metrics,
+        **{f"mean_{metric}": evaluation.mean(metric) for metric in metrics},
+        per_class=tuple(tuple(None if math.isnan(share) else share for share in level) for level in evaluation.per_class),
         trainable_parameters=trainable,
         multiply_accumulates=multiply_accumulates(job.model, job.example),
         images=evaluation.images,

@@ -57,7 +57,10 @@ class RankingOptions:
         if self.method not in get_args(Method):
             raise DeepcorrectError(f"{argument('method', self.method)}: unknown; use {', '.join(get_args(Method))}")
         if self.verify and self.method != "attribution":
-            raise DeepcorrectError(f"--verify {self.verify}: only for --method attribution; the others measure every filter")
+            raise DeepcorrectError(
+                f"{argument('verify', self.verify)}: only for {argument('method', 'attribution')}; "
+                "the others measure every filter"
+            )
 
     def score_of(self, task: Task) -> Score:
         """The score that is ranked by.

@@ -79,9 +79,8 @@ def transfer(
     asked = [distortion.name for distortion, _ in ladders]
     for name, trained_against in against.items():
         if trained_against not in asked:
-            raise DeepcorrectError(
-                f"{argument('correction', name)}: trained against {trained_against}; add that to {argument('distortion')}"
-            )
+            added = argument("ladders", option="distortion")
+            raise DeepcorrectError(f"correction {name}: trained against {trained_against}; add that to {added}")
     if job.run is not None:
         job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
     records = [_recorded(job, "baseline", "baseline", None, (), protocol)]
@@ -152,8 +151,10 @@ def measure_transfer(
     divisions = {seed: draw(labels, first._replace(seed=seed)) for seed in range(first.seed, first.seed + protocol.splits)}
     train, validation, test = (len(part) for part in divisions[first.seed])
     if not validation or not test:
-        asked = argument("split", f"{first.train},{first.validation}")
-        raise DeepcorrectError(f"{asked}: too few images for that; give smaller numbers")
+        raise DeepcorrectError(
+            f"{argument('counts', option='split')}: too few images for {first.train} and {first.validation} of every class; "
+            "give smaller numbers"
+        )
     everything = (0.0, *(float(level) for level in levels))
     under = readable(distortion.name) if distortion else CLEAN
     job.reporter.stage(f"features of {name} under {under}", len(labels) * len(everything))
@@ -183,7 +184,7 @@ def _source_order(data: Dataset) -> Tensor:
     """Where each image of the source, in its order, is among the training, validation and test images in a row."""
     found = torch.cat([part.indices for part in (data.train, data.validation, data.test)]).sort()
     if bool((found.values.diff() == 0).any()):
-        raise DeepcorrectError(f"{argument('data', data.name)}: divided already; the splits are drawn from images that are not")
+        raise DeepcorrectError(f"{data.name}: divided already; the splits are drawn from images that are not")
     return found.indices
 
 

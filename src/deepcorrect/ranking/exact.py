@@ -53,9 +53,11 @@ def rank_filters(
     """Measure every filter's correction priority, exactly.
 
     Args:
-        model: takes images (B, C, H, W) in [0, 1], returns logits. It is run in eval mode and left as it was.
+        model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is run
+            in eval mode and left as it was.
         images: labelled, in any of the forms of ``as_images``, all of which are used: 10 a class in the paper. Of a data set
             with parts, the validation images.
+        distortion: what they suffer.
         levels: severities above 0.
         layers: those to rank, of ``deepcorrect.models.layers.find_layers``.
         score: what the priority is the mean gain of, one of the task's scores; the first without it, top-1 accuracy.

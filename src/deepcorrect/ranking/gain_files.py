@@ -61,10 +61,10 @@ class GainFiles:
 
     def _read(self, file: Path, layer: Layer, level: float, some: Sequence[int] | None) -> Gains:
         require_same(file, read_tensors_header(file), self._provenance | _part(layer, level, some))
-        found = read_tensors(file)
-        images = len(self.meter.images)
-        wanted = {"before": (len(SCORES), images), "each": (len(SCORES), layer.filters, images)}
-        if {name: tuple(value.shape) for name, value in found.items()} != wanted:
+        tensors = read_tensors(file)
+        scores, images = len(self.meter.task.scores), len(self.meter.images)
+        wanted = {"before": (scores, images), "each": (scores, layer.filters, images)}
+        if {name: tuple(value.shape) for name, value in tensors.items()} != wanted:
             raise DeepcorrectError(f"{file}: does not hold the gains of {layer.name}; delete it to have it made again")
         return Gains(**tensors)
 

@@ -16,6 +16,7 @@ from deepcorrect.base.seeding import Use, generator
 from deepcorrect.base.showing import Plot, Shown, View
 from deepcorrect.base.tables import Cell, Table
 from deepcorrect.base.words import argument
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 Score = str
 """One of a task's scores."""
@@ -225,7 +226,7 @@ def count_of_share(share: float, filters: int, layer: str, name: str = "share") 
     Raises:
         DeepcorrectError: the share lies outside (0, 1], or comes to no filter at all.
     """
-    said = argument(name, int(share) if float(share).is_integer() else share)
+    said = argument(name, share)
     if not 0 < share <= 1:
         raise DeepcorrectError(f"{said}: outside (0, 1]; 0.5 corrects half of each layer's filters")
     count = int(share * filters + 0.5)

@@ -32,62 +32,26 @@ take it as ever.
 from __future__ import annotations
 
 import platform
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from deepcorrect.base.device import describe_machine
 from deepcorrect.base.differences import as_stored, short
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json, write_json
 from deepcorrect.base.names import encodable, encodable_json, readable
-from deepcorrect.runs.kinds import Kind, kind_of_name
+from deepcorrect.runs.records import Record as Record
+from deepcorrect.runs.records import Records as Records
+from deepcorrect.runs.records import by_ladder as by_ladder
 from deepcorrect.runs.stages import Traits, claim, noted
 
 _PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
-
-
-class Record(BaseModel):
-    """One network measured under one distortion; accuracies by level, the clean one first.
-
-    Attributes:
-        kind: the network as it was (``baseline``), with a correction, with retrained layers (``finetuned``), as it was but
-            given restored images, or anything else. Where it is not said, as in files of the first version, the name tells.
-        random: whether the corrected filters were drawn at random.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: Kind = "other"
-    random: bool = False
-    distortion: str
-    levels: tuple[float, ...]
-    top1: tuple[float, ...]
-    top5: tuple[float, ...]
-    mean_top1: float
-    mean_top5: float
-    per_class: tuple[tuple[float | None, ...], ...]
-    trainable_parameters: int
-    multiply_accumulates: int
-    images: int
-    seed: int
-    precision: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _told_by_name(cls, fields: Any) -> Any:
-        """Fill in what the first version did not say."""
-        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
-            return fields
-        name = fields["name"]
-        return {"kind": kind_of_name(name), "random": without_folder(name).endswith("-random"), **fields}
 
 
 class Results(BaseModel):
@@ -240,19 +204,6 @@ def read_together(folders: Sequence[Path]) -> list[Results]:
         )
         for label, run in zip(labels, runs, strict=True)
     ]
-
-
-def without_folder(name: str) -> str:
-    """A record's name without the folder that ``read_together`` put behind it."""
-    return re.sub(r" \([^()]*\)$", "", name)
-
-
-def by_ladder(records: Iterable[Record]) -> list[list[Record]]:
-    """Records of the same distortion and levels together, without repetition, the baseline first."""
-    groups: dict[tuple[object, ...], dict[str, Record]] = {}
-    for record in records:
-        groups.setdefault((record.distortion, record.levels), {})[record.name] = record
-    return [sorted(group.values(), key=lambda record: record.kind != "baseline") for group in groups.values()]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

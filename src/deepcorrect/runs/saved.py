@@ -15,6 +15,7 @@ from deepcorrect.adapters.file import read_correction
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.renaming import rename_plan
 from deepcorrect.base.files import read_json, read_tensors
+from deepcorrect.base.progress import EpochMetrics
 from deepcorrect.models.network_print import absolute
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs import ideal

@@ -8,7 +8,7 @@ image, many in one pass, and runs only what comes after the layer. ``GraphSwap``
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -114,7 +114,7 @@ class Swaps:
             return self._compare(swap, hooks)
         try:
             if self._in_single is None:
-                self._in_single = Swaps(copy.deepcopy(self.model).float(), self.images.float())
+                self._in_single = Swaps(copy.deepcopy(self.model).float(), self.images.float(), self.task)
         except Exception as error:  # of what cannot be copied
             return first_line(error)
         copies = dict(zip(self.model.modules(), self._in_single.model.modules(), strict=True))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepcorrect.report.plots.style import drawable, finish, legend_name, style
-from deepcorrect.runs.results import Record, without_folder
+from deepcorrect.runs.records import Record, without_folder
 
 
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:

@@ -1,4 +1,4 @@
-"""Accuracy at every level of a distortion, as a table and a plot."""
+"""What was measured at every level of a distortion, as a line, a table and a plot."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def level_name(level: float) -> str:
     return f"{level:g}" if level else "clean"
 
 
-def accuracy_line(levels: Sequence[float], top1: Sequence[float]) -> str:
+def level_line(levels: Sequence[float], top1: Sequence[float]) -> str:
     """``0.9876 clean, 0.9512 at 1, 0.8034 at 2``."""
     return ", ".join(f"{value:.4f} {f'at {level:g}' if level else 'clean'}" for level, value in zip(levels, top1, strict=True))
 
 
-def accuracy_view(
+def levels_view(
     title: str,
     distortion: str,
     levels: Sequence[float],
@@ -26,15 +26,17 @@ def accuracy_view(
     more: Mapping[str, Sequence[str]] | None = None,
     *,
     heading: str = "Network",
+    measured: str = "accuracy",
 ) -> View:
     """A row and a line for each network.
 
     Args:
         title: of the table.
         levels: severities, 0 for clean images.
-        rows: by name, accuracies in [0, 1], one a level, and their mean.
+        rows: by name, what was measured at each level, and its mean.
         more: columns behind the mean by their headings, a cell for each row.
         heading: of the names.
+        measured: what the numbers are, for the plot.
     """
     further = more or {}
     table = Table(
@@ -49,6 +51,10 @@ def accuracy_view(
     curves = {
         name: ([levels[index] for index in order], [values[index] for index in order]) for name, (values, _) in rows.items()
     }
-    said = "; ".join(f"{name}: {accuracy_line(levels, values)}" for name, (values, _) in rows.items())
-    plot = Plot(curves, f"level of {distortion} (0 = clean)", "accuracy", f"Accuracy against level. {said}", (0, 1.02))
+    said = "; ".join(f"{name}: {level_line(levels, values)}" for name, (values, _) in rows.items())
+    shares = all(0 <= value <= 1 for values, _ in rows.values() for value in values)
+    plot = Plot(
+        curves, f"level of {distortion} (0 = clean)", measured, f"{measured.capitalize()} against level. {said}",
+        (0, 1.02) if shares else None,
+    )  # fmt: skip
     return View(table, plot if len(levels) > 1 else None)

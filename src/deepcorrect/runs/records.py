@@ -1,0 +1,91 @@
+"""Networks as they were measured, a record each, and records together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from deepcorrect.base.showing import Shown, View
+from deepcorrect.evaluation.levels import level_line, levels_view
+from deepcorrect.runs.kinds import Kind, kind_of_name
+
+
+class Record(Shown, BaseModel):
+    """One network measured under one distortion; accuracies by level, the clean one first.
+
+    Attributes:
+        kind: the network as it was (``baseline``), with a correction, with retrained layers (``finetuned``), as it was but
+            given restored images, or anything else. Where it is not said, as in files of the first version, the name tells.
+        random: whether the corrected filters were drawn at random.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Kind = "other"
+    random: bool = False
+    distortion: str
+    levels: tuple[float, ...]
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+    mean_top1: float
+    mean_top5: float
+    per_class: tuple[tuple[float | None, ...], ...]
+    trainable_parameters: int
+    multiply_accumulates: int
+    images: int
+    seed: int
+    precision: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told_by_name(cls, fields: Any) -> Any:
+        """Fill in what the first version did not say."""
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
+            return fields
+        name = fields["name"]
+        return {"kind": kind_of_name(name), "random": without_folder(name).endswith("-random"), **fields}
+
+    def views(self) -> list[View]:
+        """As a list of this record alone."""
+        return Records([self]).views()
+
+    def __repr__(self) -> str:
+        line = level_line(self.levels, self.top1)
+        return f"Record({self.name!r} under {self.distortion}, {self.images:,} images: top1 {line}; mean {self.mean_top1:.4f})"
+
+
+class Records(Shown, list[Record]):
+    """A list of records that prints as a table for each distortion, like the paper's Tables 3 and 4."""
+
+    def views(self) -> list[View]:
+        """A table and a plot for each distortion and its levels."""
+        return [
+            levels_view(
+                f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
+                shown[0].distortion,
+                shown[0].levels,
+                {record.name: (record.top1, record.mean_top1) for record in shown},
+                {
+                    "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
+                    "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
+                },
+            )
+            for shown in by_ladder(self)
+        ]
+
+
+def without_folder(name: str) -> str:
+    """A record's name without the folder that ``deepcorrect.runs.results.read_together`` put behind it."""
+    return re.sub(r" \([^()]*\)$", "", name)
+
+
+def by_ladder(records: Iterable[Record]) -> list[list[Record]]:
+    """Records of the same distortion and levels together, without repetition, the baseline first."""
+    groups: dict[tuple[object, ...], dict[str, Record]] = {}
+    for record in records:
+        groups.setdefault((record.distortion, record.levels), {})[record.name] = record
+    return [sorted(group.values(), key=lambda record: record.kind != "baseline") for group in groups.values()]
