@@ -57,15 +57,18 @@ def test_a_shipped_correction_is_put_on_the_network_inside_a_wrapper() -> None:
     assert torch.equal(wrapped(images), alone(images))
 
 
-def test_a_file_of_the_first_version_elsewhere_needs_an_example(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@torch.no_grad()
+def test_a_shipped_correction_is_put_on_the_network_in_another_precision(dtype: torch.dtype) -> None:
     path = shipped_correction("deepcorr-6-blur")
     assert path is not None
-    copied = tmp_path / path.name
-    copied.write_bytes(path.read_bytes())
-    network = load_model("allcnn-cifar100")
-    with pytest.raises(DeepcorrectError, match="which did not note the images' shape; give a batch of them, example"):
-        load_correction(copied, network)
-    load_correction(copied, network, EXAMPLE)
+    single, other = load_model("allcnn-cifar100"), load_model("allcnn-cifar100").to(dtype)
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    load_correction(path, single)
+    load_correction(path, other)
+    wanted = single(images)
+    spread = float(wanted.std())
+    assert float((other(images.to(dtype)).float() - wanted).abs().max()) < spread * (0.2 if dtype == torch.bfloat16 else 0.02)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import inspecting, random_state_kept, steady_answers
 from deepcorrect.models.layers import Layer, find_layers
 from deepcorrect.models.network_print import absolute, difference, print_network, root_of
-from deepcorrect.models.shipped import shipped_image_shape
 from deepcorrect.models.stand_in import StandIn
 
 
@@ -121,15 +120,14 @@ def load_correction(path: Path | str, model: nn.Module, example: Tensor | None =
 
 
 def _example(path: Path | str, saved: SavedCorrection, model: nn.Module) -> Tensor:
-    """Two random images of the shape that the file or the package tells."""
-    shape = saved.image_shape or shipped_image_shape(Path(path))
-    if shape is None:
+    """Two random images of the shape that the file tells."""
+    if saved.image_shape is None:
         raise DeepcorrectError(
             f"{path}: saved by an older version of deepcorrect, which did not note the images' shape; give a batch of them, "
             f"{argument('example')}"
         )
     weight = next((value for value in model.parameters() if value.is_floating_point()), torch.empty(0))
-    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, *saved.image_shape, generator=torch.Generator().manual_seed(0))
     return images.to(weight.device, weight.dtype)
 
 

@@ -44,12 +44,6 @@ def shipped_correction(name: str) -> Path | None:
     return None if entry is None else _verified(name, entry["sha256"])
 
 
-def shipped_image_shape(path: Path) -> tuple[int, ...] | None:
-    """(C, H, W) of the images that a correction in the package takes, given its file; None for any other file."""
-    entry = _index()["corrections"].get(path.stem, {}) if path.resolve().parent == FOLDER.resolve() else {}
-    return tuple(entry["image_shape"]) if "image_shape" in entry else None
-
-
 def shipped_labels(name: str) -> tuple[str, ...] | None:
     """The names of the outputs of the shipped baseline of that name, if there is one."""
     entry = _index()["models"].get(name)
