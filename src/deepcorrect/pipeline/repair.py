@@ -135,7 +135,7 @@ def correct(
         distortion = distortion_of(distortion)
         job = _job(model, network, train, validation, test, seed=seed, precision=precision, reporter=reporter)
         wanted = Plan(distortion=distortion.name, filters=chosen, **plan)
-        return _trained(job, "correct", name, distortion, levels, wanted, recipe, half, out, measured=test is not None)
+        return _trained(job, "correct", name, distortion, levels, wanted, recipe, half, out)
 
 
 @overload
@@ -202,7 +202,7 @@ def finetune(
         names = tuple(layer.name for layer in layers_of(job.layers, layers))
         plan = Plan(distortion=distortion.name, retrained=names)
         name = f"finetune-{len(names)}"
-        return _trained(job, "finetune", name, distortion, levels, plan, recipe, half, out, measured=test is not None)
+        return _trained(job, "finetune", name, distortion, levels, plan, recipe, half, out)
 
 
 def _job(
@@ -231,7 +231,7 @@ def _job(
 
 def _trained(
     job: Job, command: Literal["correct", "finetune"], name: str, distortion: Distortion, levels: Levels, plan: Plan,
-    recipe: str | Recipe, half: bool, out: Path | str | None, *, measured: bool,
+    recipe: str | Recipe, half: bool, out: Path | str | None,
 ) -> Correction:  # fmt: skip
     """Train what a plan says; a run folder also gets the accuracies without and with it."""
     recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe, command)
