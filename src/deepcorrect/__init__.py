@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "Correction": "adapters.correction",
+    "Composition": "distortions.combined",
     "CorrectionOptions": "pipeline.correct",
     "DeepcorrectError": "base.errors",
     "Distortion": "distortions.base",
@@ -21,6 +22,7 @@ _HOMES = {
     "Ranking": "ranking.result",
     "RankingOptions": "pipeline.rank",
     "Run": "runs.results",
+    "Mixture": "distortions.combined",
     "NormalizedInput": "models.normalized_input",
     "assess": "pipeline.door",
     "as_images": "datasets.door",
@@ -30,6 +32,7 @@ _HOMES = {
     "find_layers": "models.layers",
     "finetune": "pipeline.repair",
     "get_distortion": "distortions.registry",
+    "get_distortions": "distortions.registry",
     "get_recipe": "training.recipes",
     "load_correction": "pipeline.repair",
     "load_dataset": "datasets",
@@ -53,8 +56,11 @@ if TYPE_CHECKING:  # a type checker knows these names and no others
     from deepcorrect.datasets.door import as_images as as_images
     from deepcorrect.distortions.base import Distortion as Distortion
     from deepcorrect.distortions.blur import GaussianBlur as GaussianBlur
+    from deepcorrect.distortions.combined import Composition as Composition
+    from deepcorrect.distortions.combined import Mixture as Mixture
     from deepcorrect.distortions.noise import GaussianNoise as GaussianNoise
     from deepcorrect.distortions.registry import get_distortion as get_distortion
+    from deepcorrect.distortions.registry import get_distortions as get_distortions
     from deepcorrect.distortions.registry import register as register
     from deepcorrect.models import load_model as load_model
     from deepcorrect.models.labels import output_names as output_names

@@ -7,7 +7,6 @@ whatever was drawn before, so an interrupted run continues with the numbers of a
 from __future__ import annotations
 
 import random
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -42,13 +41,6 @@ def generator(seed: int, use: Use, *index: int, device: torch.device | str = "cp
     )  # without the 1, (seed, use, 0) would name the same stream as (seed, use)
     state = np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> np.uint64(1)
     return torch.Generator(device).manual_seed(int(state))
-
-
-def normal_field(seed: int, index: int, severity: float, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers (float32, ``shape``) that depend on (seed, image index, severity) alone."""
-    bits = struct.unpack("<Q", struct.pack("<d", severity))[0]
-    stream = np.random.Philox(np.random.SeedSequence((seed, index, bits)))
-    return np.random.Generator(stream).standard_normal(shape, dtype=np.float32)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def assess(
     from deepcorrect.pipeline.baselines import assess as assess_job
 
     with loading.open_job(model, common) as job:
-        ladders = [parsing.ladder_of(job, name, levels) for name in distortion.split(",")]
+        ladders = parsing.ladders_of(job, distortion, levels)
         settings = {"model": model, "ladders": [[ladder.distortion.name, *ladder.levels] for ladder in ladders]}
         records = keeping.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
         keeping.conclude(job, records, as_json=common.as_json)

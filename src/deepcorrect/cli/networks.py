@@ -91,7 +91,7 @@ def transfer(
     counts = loading.counts_of(common) or COUNTS._replace(seed=common.split_seed)
     common = replace(common, split=f"{counts.train},{counts.validation}")
     with loading.open_job(model, common, classifies=False) as job:
-        ladders = [parsing.ladder_of(job, name, levels) for name in (distortion.split(",") if distortion else own)]
+        ladders = parsing.ladders_of(job, distortion or ",".join(own), levels)
         chosen = (named(job.layers, layer) if layer else job.layers[-1]).name
         settings = {"model": model, "layer": chosen, "split": counts, "splits": splits}
         keeping.open_run(job, out, "transfer", settings)

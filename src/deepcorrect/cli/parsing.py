@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli.groups import Common, Ranked, Training
-from deepcorrect.distortions.base import Distortion
-from deepcorrect.distortions.registry import get_distortion, parse_levels
+from deepcorrect.distortions.base import Ladder
+from deepcorrect.distortions.registry import get_distortion, get_distortions, parse_ladder
 from deepcorrect.models.layers import Layer, convolutions, pick
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
@@ -44,17 +43,14 @@ def read_ranking(path: Path | None) -> Ranking | None:
     return Ranking.load(path / "ranking.json" if path.is_dir() else path)
 
 
-class Ladder(NamedTuple):
-    """A distortion with the severities to use, above 0."""
-
-    distortion: Distortion
-    levels: tuple[float, ...]
-
-
 def ladder_of(job: Job, name: str, levels: str | None) -> Ladder:
     """The distortion and the severities that the options ask for."""
-    distortion = get_distortion(name)
-    return Ladder(distortion, parse_levels(levels, distortion, job.data.ladder))
+    return parse_ladder(get_distortion(name), levels, job.data.ladder)
+
+
+def ladders_of(job: Job, names: str, levels: str | None) -> list[Ladder]:
+    """Several distortions, each with its severities."""
+    return [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
 
 
 def pick_convolutions(job: Job, given: str) -> list[Layer]:

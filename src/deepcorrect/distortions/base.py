@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Part
-from deepcorrect.base.seeding import normal_field
 from deepcorrect.base.words import argument
+from deepcorrect.distortions.streams import Streams
 
 DEFAULT = "default"
+LARGEST_KEY = 2**62
+Random = bool | Literal["streams"]
+
+
+class Ladder(NamedTuple):
+    """A distortion with the severities to use, above 0."""
+
+    distortion: Distortion
+    levels: tuple[float, ...]
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)
 class Distortion:
     """A named distortion with its severity levels: ``Distortion("fog", fog, levels=(0.2, 0.4, 0.6))``.
 
-    Two are equal if name, function, levels and ``random`` are, whatever class made them.
+    Two are equal if name, function, levels, ``random`` and ``graded`` are, whatever class made them.
 
     Attributes:
         name: as on the command line, and as results name it.
-        function: ``(images, severity)``, or ``(images, severity, noise)`` where ``random``. Takes float images (B, C, H, W) in
-            [0, 1] and one severity an image, (B,); returns images of the same shape.
+        function: ``(images, severity)``, or what ``random`` says. Takes float images (B, C, H, W) in [0, 1] and one severity
+            an image, (B,); returns images of the same shape.
         ladders: severities by the kind of data (``cifar``, ``imagenet``, ``digits``); ``default`` serves the rest.
-        random: whether the function needs standard normal numbers, shaped like the images.
+        random: ``True`` where the function takes a third argument of standard normal numbers, shaped like the images;
+            ``"streams"`` where it takes ``Streams``, from which it draws whatever it needs of each image.
+        graded: whether it has the severities of its ladders alone, and none in between.
     """
 
     name: str
     function: Callable[..., Tensor]
     ladders: Mapping[str, tuple[float, ...]]
-    random: bool = False
+    random: Random = False
+    graded: bool = False
 
     def __init__(
         self,
         name: str,
         function: Callable[..., Tensor],
         ladders: Mapping[str, Iterable[float]] | None = None,
-        random: bool = False,
+        random: Random = False,
         *,
         levels: Iterable[float] | None = None,
+        graded: bool = False,
     ) -> None:
         """Name a function that distorts images.
 
@@ -52,23 +66,29 @@ class Distortion:
                 are to show them (usually from mild to severe). The clean level, 0, is always measured and never among them.
 
         Raises:
-            DeepcorrectError: both ladders and levels, no level, one that is no finite number above 0, or one given twice.
+            DeepcorrectError: both ladders and levels, no level, one that is no finite number above 0, or one given twice;
+                ``random`` that is something else.
         """
         if ladders is not None and levels is not None:
             raise DeepcorrectError(f"distortion {name}: give levels for all data, or ladders by the kind of data, not both")
+        if random not in (True, False, "streams"):
+            raise DeepcorrectError(f"distortion {name}: random is True, False or 'streams', not {random!r}")
         given = (ladders or {}) if levels is None else {DEFAULT: levels}
         steps = {ladder: as_levels(values, f"the levels of distortion {name}") for ladder, values in given.items()}
-        for attribute, value in (("name", name), ("function", function), ("ladders", steps), ("random", random)):
+        fields = {"name": name, "function": function, "ladders": steps, "random": random, "graded": graded}
+        for attribute, value in fields.items():
             object.__setattr__(self, attribute, value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Distortion):
             return NotImplemented
-        mine, others = ((each.name, each.function, dict(each.ladders), each.random) for each in (self, other))
-        return mine == others
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash((self.name, self.random))
+
+    def _identity(self) -> tuple[object, ...]:
+        return self.name, self.function, dict(self.ladders), self.random, self.graded
 
     def __repr__(self) -> str:
         """As it was made: a subclass knows its own name, function and ladders."""
@@ -83,8 +103,15 @@ class Distortion:
         elif plain and shown:
             said.append(f"ladders={{{', '.join(f'{ladder!r}: {levels}' for ladder, levels in shown.items())}}}")
         if plain and self.random:
-            said.append("random=True")
+            said.append(f"random={self.random!r}")
+        if plain and self.graded:
+            said.append("graded=True")
         return f"{type(self).__name__}({', '.join(said)})"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is part of deepcorrect, so that its name says what it does; another's may be any function."""
+        return getattr(self.function, "__module__", "").startswith("deepcorrect.")
 
     def levels(self, ladder: str = DEFAULT) -> tuple[float, ...]:
         """The severities for a kind of data, in the distortion's own unit; the clean level (0) is not among them.
@@ -101,14 +128,36 @@ class Distortion:
             raise DeepcorrectError(f"distortion {self.name} has {has}, not for {ladder!r} data; give {argument('levels')}")
         return known
 
+    def require_levels(self, levels: Iterable[float]) -> None:
+        """Refuse severities that it does not have.
+
+        Raises:
+            DeepcorrectError: it is graded, and one is on none of its ladders.
+        """
+        known = {level for steps in self.ladders.values() for level in steps}
+        if self.graded and (strange := [level for level in levels if level not in known]):
+            has = ", ".join(f"{level:g}" for level in sorted(known))
+            raise DeepcorrectError(f"{argument('levels', f'{strange[0]:g}')}: {self.name} has the severities {has} alone")
+
+    def fitted(self, ladder: str) -> Distortion:
+        """The same for a kind of data, where one is made of others that each have levels for it."""
+        return self
+
+    def parts(self, levels: Sequence[float]) -> list[Ladder]:
+        """What is measured and ranked under its own name: itself; of a mixture, each of its members at its own severities."""
+        return [Ladder(self, tuple(levels))]
+
     def __call__(self, images: Tensor, severity: Tensor, *, generator: torch.Generator, part: Part | None = None) -> Tensor:
         """Distort a training batch, or a ``part`` of one; random numbers come from ``generator``, on the images' device."""
+        part = part or Part(0, len(images), len(images))
+        if self.random is True:
+            shape = (part.whole, *images.shape[1:])
+            noise = part.of(torch.randn(shape, generator=generator, device=images.device, dtype=images.dtype))
+            return self._run(images, severity, noise)
         if not self.random:
             return self._run(images, severity)
-        part = part or Part(0, len(images), len(images))
-        shape = (part.whole, *images.shape[1:])
-        noise = part.of(torch.randn(shape, generator=generator, device=images.device, dtype=images.dtype))
-        return self._run(images, severity, noise)
+        keys = torch.randint(LARGEST_KEY, (part.whole,), generator=generator, device=images.device)
+        return self.drawn(images, severity, Streams.of_step(part.of(keys), images))
 
     def at(self, images: Tensor, severity: float, indices: Tensor, seed: int) -> Tensor:
         """Distort an evaluation batch, all of it at one severity.
@@ -120,20 +169,27 @@ class Distortion:
             severity: 0 returns the images themselves.
             indices: (B,), each image's position in its data set.
             seed: of the random numbers.
+
+        Raises:
+            DeepcorrectError: a severity that it does not have, or the function fails.
         """
         if severity == 0:
             return images
+        self.require_levels((severity,))
         levels = torch.full((len(images),), severity, device=images.device)
-        if not self.random:
-            return self._run(images, levels)
-        noise = torch.stack(
-            [torch.from_numpy(normal_field(seed, i, severity, tuple(images.shape[1:]))) for i in indices.tolist()]
-        )
-        return self._run(images, levels, noise.to(images))
+        return self.drawn(images, levels, Streams.of_images(seed, indices.tolist(), severity, images))
 
-    def _run(self, images: Tensor, *given: Tensor) -> Tensor:
+    def drawn(self, images: Tensor, severity: Tensor, streams: Streams) -> Tensor:
+        """Distort images, (B, C, H, W) in [0, 1], each at its severity, (B,), with the random numbers of ``streams``."""
+        if self.random is True:
+            return self._run(images, severity, streams.normal("", tuple(images.shape[1:])))
+        return self._run(images, severity, streams) if self.random else self._run(images, severity)
+
+    def _run(self, images: Tensor, *given: Tensor | Streams) -> Tensor:
         try:
             distorted = self.function(images, *given)
+        except DeepcorrectError:
+            raise
         except Exception as error:
             raise DeepcorrectError(f"distortion {self.name} failed: {type(error).__name__}: {error}") from error
         if not isinstance(distorted, Tensor) or distorted.shape != images.shape:

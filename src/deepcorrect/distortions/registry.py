@@ -1,4 +1,4 @@
-"""Distortions by name (section 3.2): ``blur``, ``noise``, and a user's own.
+"""Distortions by name: ``blur`` and ``noise`` (section 3.2), the common corruptions, combinations, and a user's own.
 
 A distortion acts on float images in [0, 1], shape (B, C, H, W), with one severity per image; severity 0 returns the image
 unchanged. Standard deviations follow the paper: pixels for blur, the 0-255 scale for noise. Noise is neither clipped nor
@@ -9,6 +9,9 @@ A distortion of your own joins by one registration::
     @register("dim", levels=(0.2, 0.4, 0.6))
     def dim(images, severity):
         return images * (1 - severity.view(-1, 1, 1, 1))
+
+Names combine: ``defocus_blur+gaussian_noise`` is one after the other, ``mix:blur,noise`` one at random for each image. A group,
+such as ``noises``, stands for its members in a list and in a mixture.
 """
 
 from __future__ import annotations
@@ -21,7 +24,24 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.plugins import load_file
 from deepcorrect.base.words import argument
-from deepcorrect.distortions.base import DEFAULT, Distortion, as_levels
+from deepcorrect.distortions.base import DEFAULT, Distortion, Ladder, Random, as_levels
+from deepcorrect.distortions.combined import Composition, Mixture
+
+_NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")
+_BLURS = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur")
+_WEATHER = ("snow", "frost", "fog", "brightness")
+_DIGITAL = ("contrast", "elastic_transform", "pixelate", "jpeg_compression")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "imagenet-c": (*_NOISES, *_BLURS, *_WEATHER, *_DIGITAL),
+    "imagenet-c-extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
+    "noises": _NOISES,
+    "blurs": _BLURS,
+    "weather": _WEATHER,
+    "digital": _DIGITAL,
+}
+"""Distortions that are asked for together, by the name of the group."""
+_ALIASES = {"jpeg": "jpeg_compression", "elastic": "elastic_transform"}
+_MIX = "mix:"
 
 _REGISTRY: dict[str, Distortion] = {}
 Function = Callable[..., Tensor]
@@ -31,41 +51,76 @@ def register(
     name: str,
     *,
     ladders: Mapping[str, Iterable[float]] | None = None,
-    random: bool = False,
+    random: Random = False,
     levels: Iterable[float] | None = None,
+    graded: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function, or an object that can be called, a distortion by name (see the module's example).
 
     Args:
         name: as on the command line, in place of an earlier distortion of that name.
-        ladders, random, levels: as in ``Distortion``.
+        ladders, random, levels, graded: as in ``Distortion``.
 
     Raises:
         DeepcorrectError: ladders or levels that ``Distortion`` refuses.
     """
 
     def decorate(function: Function) -> Function:
-        _REGISTRY[name] = Distortion(name, function, ladders, random, levels=levels)
+        _REGISTRY[name] = Distortion(name, function, ladders, random, levels=levels, graded=graded)
         return function
 
     return decorate
 
 
 def get_distortion(spec: str | Distortion) -> Distortion:
-    """A distortion by name (``blur``, ``noise`` or a registered one) or from a file that registers it, ``file.py:name``.
+    """A distortion by name.
+
+    Args:
+        spec: a registered name (``blur``, ``noise``, ``fog`` ...); a file that registers it, ``file.py:name``; several joined
+            by ``+``, one after the other; or ``mix:`` and several separated by commas, one at random for each image.
 
     Raises:
-        DeepcorrectError: nothing of that name is registered.
+        DeepcorrectError: nothing of that name is registered, or it stands for several distortions.
     """
     if isinstance(spec, Distortion):
         return spec
-    path, separator, name = spec.rpartition(":")
+    found = get_distortions(spec)
+    if len(found) > 1:
+        several = ", ".join(distortion.name for distortion in found)
+        raise DeepcorrectError(f"{argument('distortion', spec)}: that is several ({several}); give one, or {_MIX}{spec}")
+    return found[0]
+
+
+def get_distortions(specs: str) -> list[Distortion]:
+    """Distortions by names separated by commas, groups among them; what follows ``mix:`` is one mixture.
+
+    Raises:
+        DeepcorrectError: as ``get_distortion``, or one is named twice.
+    """
+    before, mix, mixed = specs.partition(_MIX)
+    names = [name for name in before.split(",") if name or not mix]
+    found = [_of_name(each, specs) for name in names for each in GROUPS.get(name, (name,))]
+    if mix:
+        found.append(Mixture(get_distortions(mixed), f"{_MIX}{mixed}"))
+    named = [distortion.name for distortion in found]
+    if repeated := next((name for name in named if named.count(name) > 1), None):
+        raise DeepcorrectError(f"{argument('distortion', specs)}: {repeated} is named twice")
+    return found
+
+
+def _of_name(name: str, spec: str) -> Distortion:
+    name = _ALIASES.get(name, name)
+    path, separator, registered = name.rpartition(":")
+    if "+" in name and not Path(path).is_file():
+        return Composition([_of_name(each, spec) for each in name.split("+")])
     if separator:
         load_file(Path(path))
-    if name not in _REGISTRY:
-        where = f"{path} registers no distortion" if separator else "unknown distortion"
-        raise DeepcorrectError(f"{argument('distortion', spec)}: {where} {name!r}; known: {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name]
+    if registered not in _REGISTRY:
+        if separator:
+            raise DeepcorrectError(f"{argument('distortion', spec)}: {path} registers no distortion {registered!r}")
+        known = ", ".join(sorted({*_REGISTRY, *GROUPS}))
+        raise DeepcorrectError(f"{argument('distortion', spec)}: unknown distortion {registered!r}; known: {known}")
+    return _REGISTRY[registered]
 
 
 def ladders_for(ladder: str) -> dict[str, tuple[float, ...]]:
@@ -86,7 +141,7 @@ def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tupl
         ladder: of the data, ``Dataset.ladder``.
 
     Raises:
-        DeepcorrectError: neither numbers above 0, each once, nor a ladder.
+        DeepcorrectError: neither numbers above 0, each once, nor a ladder; or severities that the distortion does not have.
     """
     if given is None:
         return distortion.levels(ladder)
@@ -98,4 +153,12 @@ def parse_levels(given: str | None, distortion: Distortion, ladder: str) -> tupl
     except ValueError:
         known = ", ".join(distortion.ladders)
         raise DeepcorrectError(f"{said}: neither numbers nor a ladder of {distortion.name} ({known})") from None
-    return as_levels(numbers, said)
+    levels = as_levels(numbers, said)
+    distortion.require_levels(levels)
+    return levels
+
+
+def parse_ladder(distortion: Distortion, levels: str | None, ladder: str) -> Ladder:
+    """A distortion as it suits a kind of data, with the severities of ``parse_levels``."""
+    fitted = distortion.fitted(ladder)
+    return Ladder(fitted, parse_levels(levels, fitted, ladder))

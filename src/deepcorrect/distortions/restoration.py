@@ -42,8 +42,8 @@ def restored(distortion: Distortion, name: str) -> Distortion:
     _, restore, package = _RESTORERS[name]
     library = _import(name, package)
 
-    def distort_and_restore(images: Tensor, severity: Tensor, *noise: Tensor) -> Tensor:
-        distorted = distortion.function(images, severity, *noise)
+    def distort_and_restore(images: Tensor, severity: Tensor, *drawn: Tensor) -> Tensor:
+        distorted = distortion.function(images, severity, *drawn)
         images_restored = [restore(library, image, level) for image, level in zip(distorted, severity.tolist(), strict=True)]
         return torch.stack(images_restored).to(images)
 

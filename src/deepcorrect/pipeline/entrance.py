@@ -189,11 +189,13 @@ def levels_of(distortion: Distortion, levels: Levels, ladder: str) -> tuple[floa
     """The severities that were asked for, or those of a ladder.
 
     Raises:
-        DeepcorrectError: they are not finite numbers above 0, each once.
+        DeepcorrectError: they are not finite numbers above 0, each once, or the distortion does not have them.
     """
     if levels is None:
         return distortion.levels(ladder)
-    return as_levels((levels,) if isinstance(levels, int | float) else levels, argument("levels", levels))
+    given = as_levels((levels,) if isinstance(levels, int | float) else levels, argument("levels", levels))
+    distortion.require_levels(given)
+    return given
 
 
 def layers_of(layers: Sequence[Layer], wanted: int | str | Sequence[str] | None) -> list[Layer]:
@@ -245,7 +247,7 @@ def open_run(
         "fingerprint": fingerprint(job.model),
     }
     for distortion, levels in ladders:
-        if not getattr(distortion.function, "__module__", "").startswith("deepcorrect."):
+        if not distortion.ours:
             traits = distortion_traits(distortion, levels, job.example[:1], job.seed)
             everything[f"function of {distortion.name}"] = traits["function"]
     job.run = Run(Path(out), command, everything, command_line=command_line)
