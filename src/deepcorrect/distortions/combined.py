@@ -17,8 +17,8 @@ from deepcorrect.distortions.streams import Streams
 class Combined(Distortion, ABC):
     """Several distortions, whose common levels are steps of their ladders: 1, 2, ... up to the shortest ladder's length.
 
-    At step k each member has the severity of its own k-th level. A longer ladder is stepped through evenly, from its first to its
-    last level.
+    At step k each member has the severity of its own k-th level. A longer ladder is stepped through evenly, from its first
+    level to its last.
 
     Attributes:
         members: those it is made of, each name once.
