@@ -158,10 +158,10 @@ def test_what_is_not_run_on_the_pages_parses() -> None:
         COMMANDS[name].make_context(name, options)
 
 
-def test_the_fog_is_fog(run_page: Callable[[str], Path]) -> None:
-    fog = get_distortion(f"{run_page('how-to/own-distortion') / 'fog.py'}:fog")
-    assert fog.levels("cifar") == (0.2, 0.4, 0.6)
-    assert torch.allclose(fog.at(torch.zeros(1, 3, 2, 2), 0.2, torch.tensor([0]), seed=0), torch.tensor(0.2))
+def test_the_haze_is_haze(run_page: Callable[[str], Path]) -> None:
+    haze = get_distortion(f"{run_page('how-to/own-distortion') / 'haze.py'}:haze")
+    assert haze.levels("cifar") == (0.2, 0.4, 0.6)
+    assert torch.allclose(haze.at(torch.zeros(1, 3, 2, 2), 0.2, torch.tensor([0]), seed=0), torch.tensor(0.2))
 
 
 def test_the_python_reference_has_every_public_name() -> None:
