@@ -1,0 +1,102 @@
+"""Gaussian and motion blur of images, each with parameters of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Border = Literal["nearest", "reflect", "mirror"]
+
+
+def beyond(positions: Tensor, size: int, mode: Border) -> Tensor:
+    """Which pixel of a line stands at positions that may lie beyond its ends, by the names of ``scipy.ndimage``.
+
+    Args:
+        positions: integers.
+        size: of the line; its pixels are 0 to ``size - 1``.
+        mode: ``nearest`` (a a | a b c | c c), ``reflect`` (b a | a b c | c b) or ``mirror`` (c b | a b c | b a).
+    """
+    if mode == "nearest" or size == 1:
+        return positions.clamp(0, size - 1)
+    if mode == "reflect":
+        wrapped = positions.remainder(2 * size)
+        return torch.minimum(wrapped, 2 * size - 1 - wrapped)
+    wrapped = positions.remainder(2 * size - 2)
+    return torch.minimum(wrapped, 2 * size - 2 - wrapped)
+
+
+def gaussian(images: Tensor, sigma: Tensor, mode: Border = "nearest", truncate: float = 4.0) -> Tensor:
+    """Blur each image with its own Gaussian, as ``scipy.ndimage.gaussian_filter`` and ``skimage.filters.gaussian`` do.
+
+    A blur is a band matrix applied to columns and rows, whose kernel is cut off at ``truncate`` standard deviations and sums
+    to one.
+
+    Args:
+        images: (B, C, H, W), float32 or float64.
+        sigma: (B,) standard deviations in pixels, 0 or more; or (B, 2), those down and across.
+        mode: what lies beyond the border, as in ``beyond``.
+        truncate: where the kernel ends.
+    """
+    height, width = images.shape[-2:]
+    down, across = sigma.double().view(len(images), -1).expand(-1, 2).unbind(1)
+    rows = gaussian_matrix(down, (truncate * down + 0.5).floor(), height, mode).to(images)
+    columns = gaussian_matrix(across, (truncate * across + 0.5).floor(), width, mode).to(images)
+    return rows[:, None] @ images @ columns[:, None].mT
+
+
+def gaussian_matrix(sigma: Tensor, radius: Tensor, size: int, mode: Border) -> Tensor:
+    """(B, size, size) band matrices that blur a line of ``size`` pixels by ``sigma`` with kernels of 2 ``radius`` + 1, (B,)."""
+    known, which = torch.unique(torch.stack([sigma, radius], 1), dim=0, return_inverse=True)
+    reach = int(known[:, 1].max()) if len(known) else 0
+    offsets = torch.arange(-reach, reach + 1, device=sigma.device)
+    kernels = torch.exp(-0.5 * (offsets / known[:, :1].clamp_min(1e-6)) ** 2) * (offsets.abs() <= known[:, 1:])
+    kernels = kernels / kernels.sum(1, keepdim=True)
+    pixels = beyond(torch.arange(size, device=sigma.device)[:, None] + offsets, size, mode).expand(len(known), -1, -1)
+    matrices = torch.zeros(len(known), size, size, dtype=kernels.dtype, device=kernels.device)
+    matrices.scatter_add_(2, pixels, kernels[:, None].expand(-1, size, -1))
+    return matrices.index_select(0, which)
+
+
+def blur_along(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> Tensor:
+    """Blur each image along a line, as ImageMagick's ``MotionBlurImage`` does.
+
+    The kernel is half a Gaussian of 2 ``radius`` + 1 weights, which sum to one; weight i stands at the pixel closest to i
+    pixels from the centre. Beyond the border lies the pixel at the border.
+
+    Args:
+        images: (B, C, H, W).
+        radius: (B,), pixels, rounded.
+        sigma: (B,), standard deviations in pixels.
+        angle: (B,), degrees: 0 is to the right, 90 down.
+    """
+    blurred = torch.zeros_like(images)
+    each = zip(radius.tolist(), sigma.tolist(), angle.tolist(), strict=True)
+    for index, (reach, spread, degrees) in enumerate(each):
+        _add_taps(blurred[index], images[index], _taps(round(reach), spread, math.radians(degrees)))
+    return blurred
+
+
+def _taps(radius: int, sigma: float, angle: float) -> list[tuple[float, int, int]]:
+    """Weights, with how far down and to the right of each pixel they stand."""
+    width = 2 * radius + 1
+    weights = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(width)]
+    total = sum(weights)
+    return [
+        (weight / total, math.ceil(step * math.sin(angle) - 0.5), math.ceil(step * math.cos(angle) - 0.5))
+        for step, weight in enumerate(weights)
+    ]
+
+
+def _add_taps(blurred: Tensor, image: Tensor, taps: list[tuple[float, int, int]]) -> None:
+    """Add up the shifted images, (C, H, W)."""
+    (height, width), device = image.shape[-2:], image.device
+    top, bottom = min(down for _, down, _ in taps), max(down for _, down, _ in taps)
+    left, right = min(across for _, _, across in taps), max(across for _, _, across in taps)
+    rows = beyond(torch.arange(top, height + bottom, device=device), height, "nearest")
+    columns = beyond(torch.arange(left, width + right, device=device), width, "nearest")
+    padded = image[:, rows][:, :, columns]
+    for weight, down, across in taps:
+        blurred.add_(padded[:, down - top : down - top + height, across - left : across - left + width], alpha=weight)
