@@ -142,6 +142,7 @@ def evaluate(
     progress: Progress | None = None,
     tell: Callable[[float, float], None] = lambda level, headline: None,
     task: Task = CLASSIFICATION,
+    clean: Tensor | None = None,
 ) -> Evaluation:
     """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4).
 
@@ -160,6 +161,7 @@ def evaluate(
         progress: called with the number of images done since its last call.
         tell: called with each level and the first metric; with the clean level's before the others are measured.
         task: what outputs and labels mean.
+        clean: what ``observe`` gave for the clean images, (N, K), where that is known: they are not passed through again.
 
     Raises:
         DeepcorrectError: the network answers with NaN or without outputs of the task, or images have no label.
@@ -173,7 +175,7 @@ def evaluate(
     for part in (everything[:1], everything[1:]):
         if not part:
             continue
-        observed = observe(
+        observed = clean[None] if clean is not None and part == (0.0,) else observe(
             model, images, distortion, part, seed=seed, device=device, precision=precision, batch_size=batch_size,
             processes=processes, progress=progress, task=task,
         )  # fmt: skip

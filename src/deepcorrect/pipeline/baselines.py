@@ -18,9 +18,9 @@ from deepcorrect.evaluation.features import features
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.head import fit_head, last_dense
 from deepcorrect.pipeline.job import Job
-from deepcorrect.pipeline.measure import measure
+from deepcorrect.pipeline.measure import measure_each
 from deepcorrect.pipeline.traits import answers_stages, traits_of
-from deepcorrect.runs.results import Record, Records
+from deepcorrect.runs.results import Record
 from deepcorrect.runs.stages import Ladders, Traits
 from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import Recipe
@@ -40,7 +40,7 @@ def assess(job: Job, ladders: Ladders) -> list[Record]:
 def assess_as(job: Job, ladders: Ladders, of: Traits | None = None) -> list[Record]:
     """Assess a network that is known to a run by ``of``, its own traits without it."""
     total = count_parameters(job.model.parameters())
-    return Records(measure(job, BASELINE, distortion, levels, total, of=of, kind="baseline") for distortion, levels in ladders)
+    return measure_each(job, BASELINE, ladders, total, of=of, kind="baseline")
 
 
 def measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:

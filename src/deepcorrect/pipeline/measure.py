@@ -1,4 +1,4 @@
-"""A job's network measured on the test images."""
+"""A job's network measured on the test images, under one distortion or several."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+from torch import Tensor
+
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
 from deepcorrect.base.names import readable
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.answers import keep_answers
 from deepcorrect.evaluation.cost import multiply_accumulates
-from deepcorrect.evaluation.sweep import Evaluation, evaluate
+from deepcorrect.evaluation.sweep import Evaluation, evaluate, observe
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.traits import answers_stages
 from deepcorrect.runs.kinds import Kind, kind_of_name
-from deepcorrect.runs.results import Record
-from deepcorrect.runs.stages import Traits
+from deepcorrect.runs.results import Record, Records, Run
+from deepcorrect.runs.stages import Ladders, Traits
+
+RECORDS = "records.json"
+"""Holds the records of a run that is not finished."""
 
 
 def measure(
@@ -29,12 +36,14 @@ def measure(
     of: Traits | None = None,
     kind: Kind | None = None,
     random: bool = False,
+    clean: Tensor | None = None,
 ) -> Record:
     """Evaluate the network as it now stands on the test images (clean and at every level); a run keeps the answers.
 
     Args:
         of: what decides the answers, for the run; the network's own traits without it.
         kind, random: of the record; without a kind, the name tells.
+        clean: what was observed of the clean images, where that is known (see ``evaluate``).
 
     Raises:
         DeepcorrectError: the run holds answers of something else under this name, or records have no place for the task's
@@ -48,22 +57,79 @@ def measure(
         )
     if job.run is not None:
         job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
-    job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + 1))
+    job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + (clean is None)))
 
     def tell(level: float, headline: float) -> None:
-        if level == 0:
-            job.reporter.tell(f"{name}: clean {job.task.remark(headline, job.data.test.labels)}")
+        if level == 0 and clean is None:
+            _tell_clean(job, name, headline)
 
     evaluation = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
         seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
-        progress=job.reporter.advance, tell=tell, task=job.task,
+        progress=job.reporter.advance, tell=tell, task=job.task, clean=clean,
     )  # fmt: skip
     if job.run is not None:
         job.run.write_json("classes.json", {"classes": [readable(name) for name in job.data.classes]})
         if evaluation.answers is not None:
             keep_answers(job.run.path, readable(distortion.name), readable(name), evaluation.answers, evaluation.levels)
     return _record(job, name, evaluation, trainable, kind, random)
+
+
+def measure_each(
+    job: Job,
+    name: str,
+    ladders: Ladders,
+    trainable: int,
+    *,
+    of: Traits | None = None,
+    kind: Kind | None = None,
+    random: bool = False,
+) -> list[Record]:
+    """As ``measure``, under several distortions: one after the other, but with one pass over the clean images.
+
+    A run keeps every record as soon as it is measured; the same call measures only what is missing.
+    """
+    kept = job.processes.agreed(_kept_records(job.run) if job.run is not None else {})
+    if job.run is not None:
+        job.run.claim(answers_stages(job, name, ladders, of))
+    keys = [(readable(name), readable(distortion.name), (0.0, *map(float, levels))) for distortion, levels in ladders]
+    clean = _observe_clean(job, name, ladders[0][0]) if sum(key not in kept for key in keys) > 1 else None
+    for key, (distortion, levels) in zip(keys, ladders, strict=True):
+        if key not in kept:
+            kept[key] = measure(job, name, distortion, levels, trainable, of=of, kind=kind, random=random, clean=clean)
+            if job.run is not None:
+                job.run.write_json(RECORDS, {"records": [record.model_dump(mode="json") for record in kept.values()]})
+    return Records(kept[key] for key in keys)
+
+
+_Key = tuple[str, str, tuple[float, ...]]
+
+
+def _kept_records(run: Run) -> dict[_Key, Record]:
+    """Those of a run that is not finished, by network, distortion and levels."""
+    path = run.file(RECORDS)
+    try:
+        records = map(Record.model_validate, read_json(path).get("records", ()) if path.exists() else ())
+        return {(record.name, record.distortion, record.levels): record for record in records}
+    except (ValidationError, TypeError):
+        raise DeepcorrectError(f"{path}: not the records of a run; delete it to have them measured again") from None
+
+
+def _observe_clean(job: Job, name: str, distortion: Distortion) -> Tensor:
+    """What the task observes of every clean test image, (N, K)."""
+    job.reporter.stage(f"evaluate {name} on clean images", len(job.data.test))
+    job.task.check_labels(job.data.test.labels)
+    (observed,) = observe(
+        job.model.eval(), job.data.test, distortion, (0.0,), seed=job.seed, device=job.device, precision=job.precision,
+        processes=job.processes, progress=job.reporter.advance, task=job.task,
+    )  # fmt: skip
+    measured = job.task.measure(observed, job.data.test.labels.cpu(), len(job.data.classes))
+    _tell_clean(job, name, measured.metrics[job.task.metrics[0]])
+    return observed
+
+
+def _tell_clean(job: Job, name: str, headline: float) -> None:
+    job.reporter.tell(f"{name}: clean {job.task.remark(headline, job.data.test.labels)}")
 
 
 def _record(job: Job, name: str, evaluation: Evaluation, trainable: int, kind: Kind | None, random: bool) -> Record:

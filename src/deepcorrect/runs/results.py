@@ -4,6 +4,7 @@
 ``config.json``                       command and settings; a folder is continued only with the same ones
 ``stages.json``                       what each stage below is of (see ``deepcorrect.runs.stages``)
 ``baseline.json``                     the network as it was, measured
+``records.json``                      records of networks measured under some of several distortions
 ``parts/``                            layers and levels of an unfinished ranking
 ``ranking.json``                      correction priorities
 ``checkpoint.pt``                     training state after the last finished epoch
