@@ -18,11 +18,12 @@ from deepcorrect.distortions.base import Distortion
 from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models.layers import Layer, convolutions, find_layers
 from deepcorrect.ranking import joint
-from deepcorrect.ranking.attribution import Estimate, attribute_filters, estimate_gains
+from deepcorrect.ranking.attribution import attribute_filters, estimate_gains
 from deepcorrect.ranking.exact import rank_from
 from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.joint import rank_jointly
+from deepcorrect.ranking.mean_gains import MeanGains
 from deepcorrect.ranking.verification import verify
 from deepcorrect.swapping.patching import capture, patched
 from tests.conftest import TOYS, labelled_by, make_toy
@@ -69,7 +70,7 @@ def test_estimates_after_some_are_swapped_add_up_to_the_gain_of_swapping_the_oth
     layer = layers_of(model, images)[0]
     some = list(range(1, layer.filters, 3))
     meter = GainMeter(model, images, NOISE)
-    _, gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=200, swapped=some)
+    gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=200, swapped=some).gains
     with capture(model, [layer.name]) as wanted:
         model(clean)
     reached = []
@@ -175,7 +176,7 @@ def test_a_choice_that_was_interrupted_continues(images: ImageSet, tmp_path: Pat
     whole = rank_jointly(meter, (LEVEL,), layers=layers, counts=counts, block=1)
     passes = []
 
-    def three_passes(*args: Any, **options: Any) -> Estimate:
+    def three_passes(*args: Any, **options: Any) -> MeanGains:
         passes.append(options)
         if len(passes) > 3:
             raise KeyboardInterrupt

@@ -91,6 +91,8 @@ def rank(
 ) -> Ranking:
     """Rank filters on validation images, from the run folder if it has the ranking; the first convolution's weights are kept.
 
+    Under a mixture, filters are ranked by the mean of their priorities under its members, on the same images.
+
     Args:
         shares: of each layer's filters, those to be corrected: where a choice together ends, and what is verified.
 
@@ -110,6 +112,9 @@ def rank(
     images = job.data.validation.balanced(options.images, job.seed)
     counts = {layer.name: count_of_share(shares[layer.name], layer.filters, layer.name) for layer in layers}
     filters = sum(layer.filters for layer in layers)
+    parts = distortion.parts(levels)
+    distorted = sum(len(severities) for _, severities in parts) * len(images)
+    under = f" under {len(parts)} distortions" if len(parts) > 1 else ""
     meter = GainMeter(
         job.model,
         images,
@@ -126,15 +131,16 @@ def rank(
     files = GainFiles(meter, folder)
     if options.method == "attribution":
         captured_swaps(meter, layers)
-        job.reporter.stage("estimate priorities", filters * len(levels) * len(images))
-        ranking = attribute_filters(meter, levels, layers=layers, score=score, steps=options.steps)
+        job.reporter.stage(f"estimate priorities{under}", filters * distorted)
+        kept = folder / "estimates.safetensors" if folder and under else None
+        ranking = attribute_filters(meter, levels, layers=layers, score=score, steps=options.steps, kept=kept)
         if options.verify:
-            job.reporter.stage("verify", len(layers) * options.verify * len(levels) * len(images))
+            job.reporter.stage(f"verify{under}", len(layers) * options.verify * distorted)
             ranking = verify(ranking, files, levels, layers=layers, counts=counts, near=options.verify)
     elif options.method == "joint":
         captured_swaps(meter, layers)
         blocks = sum(layer.filters * -(-counts[layer.name] // options.block) for layer in layers)
-        job.reporter.stage("choose filters together", blocks * len(levels) * len(images))
+        job.reporter.stage(f"choose filters together{under}", blocks * distorted)
         kept = folder / "chosen.json" if folder else None
         ranking = rank_jointly(
             meter, levels, layers=layers, counts=counts, block=options.block, score=score, kept=kept
@@ -144,7 +150,12 @@ def rank(
         if hooked:
             told = ", ".join(f"{name} ({meter.swaps.reasons[name]})" for name in hooked)
             job.reporter.tell(f"not captured by torch.export, so a whole pass a filter: {told}")
-        job.reporter.stage("rank filters", filters * len(levels) * len(images))
+        if under:
+            estimate = argument("method", "attribution")
+            job.reporter.tell(
+                f"{filters * distorted:,} swaps of a filter in an image to measure{under}; {estimate} estimates them"
+            )
+        job.reporter.stage(f"rank filters{under}", filters * distorted)
         ranking = rank_from(files, levels, layers=layers, score=score)
     ranking = replace(ranking, network=fingerprint(job.model))
     if saved and folder:

@@ -12,7 +12,8 @@ time, which accounts for curvature.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ from deepcorrect.datasets.batches import Batch
 from deepcorrect.models.inspection import looking
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gains import GainMeter
-from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.mean_gains import MeanGains, mean_over_members
+from deepcorrect.ranking.reliability import summarize_gains
 from deepcorrect.ranking.result import Ranking, Score
 from deepcorrect.swapping.fusion import fuse
 from deepcorrect.swapping.graph import Graph
@@ -34,23 +36,16 @@ from deepcorrect.swapping.swaps import IMAGES_A_BATCH
 from deepcorrect.tasks.base import Task
 
 
-class Estimate(NamedTuple):
-    """An estimate image by image.
-
-    Attributes:
-        before: mean of the task's first score (top-1 accuracy) with nothing swapped, a level each.
-        gains: by layer, (scores, filters, N) float64, what each filter's swap gains, averaged over the levels; NaN for scores
-            that are not estimated.
-    """
-
-    before: list[float]
-    gains: dict[str, Tensor]
-
-
 def attribute_filters(
-    meter: GainMeter, levels: Sequence[float], *, layers: Sequence[Layer], score: Score | None = None, steps: int = 1
+    meter: GainMeter,
+    levels: Sequence[float],
+    *,
+    layers: Sequence[Layer],
+    score: Score | None = None,
+    steps: int = 1,
+    kept: Path | None = None,
 ) -> Ranking:
-    """Estimate every filter's correction priority.
+    """Estimate every filter's correction priority; under a mixture, the mean over its members.
 
     Args:
         meter: the network, its images and their distortion.
@@ -59,13 +54,15 @@ def attribute_filters(
         score: one of the task's scores with a gradient, of a classifier ``probability`` or ``margin``; the first of them
             without it.
         steps: gradients between the distorted and the clean values; the only one of one step is taken at the distorted.
+        kept: a file that holds what is estimated so far under a mixture's members, to continue from.
 
     Raises:
-        DeepcorrectError: ``score`` has no gradient, or the network cannot be captured by ``torch.export``.
+        DeepcorrectError: ``score`` has no gradient, the network cannot be captured by ``torch.export``, or ``kept`` holds the
+            estimates of something else.
     """
     score = score or meter.task.default_score(gradient=True)
-    before, gains = estimate_gains(meter, levels, layers=layers, score=score, steps=steps)
-    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, "attribution", task=meter.task)
+    measured = estimate_gains(meter, levels, layers=layers, score=score, steps=steps, kept=kept)
+    return summarize_gains(meter, levels, measured, score, "attribution")
 
 
 def estimate_gains(
@@ -76,12 +73,24 @@ def estimate_gains(
     score: Score,
     steps: int = 1,
     swapped: Sequence[int] = (),
-) -> Estimate:
+    kept: Path | None = None,
+) -> MeanGains:
     """What ``attribute_filters`` ranks by, image by image.
 
     Args:
         swapped: filters of every layer given that are swapped already.
     """
+    of = {"levels": levels, "layers": [layer.name for layer in layers], "score": score, "steps": steps, "swapped": swapped}
+
+    def estimate(part: GainMeter, severities: Sequence[float]) -> MeanGains:
+        return _estimate(part, severities, layers, score, steps, swapped)
+
+    return mean_over_members(meter, meter.parts(levels), estimate, kept=kept, of=of)
+
+
+def _estimate(
+    meter: GainMeter, levels: Sequence[float], layers: Sequence[Layer], score: Score, steps: int, swapped: Sequence[int]
+) -> MeanGains:
     index = meter.task.index_of(score, gradient=True)
     count, processes = len(meter.images), meter.processes
     swaps = captured_swaps(meter, layers)
@@ -101,7 +110,7 @@ def estimate_gains(
     estimated, before = processes.total(estimated), processes.total(before)
     for name, each in zip(gains, torch.split(estimated, [layer.filters for layer in layers]), strict=True):
         gains[name][index] = each
-    return Estimate(before.double().mean(1).tolist(), gains)
+    return MeanGains(before.double().mean(1).tolist(), gains)
 
 
 def captured_swaps(meter: GainMeter, layers: Sequence[Layer]) -> dict[str, GraphSwap]:

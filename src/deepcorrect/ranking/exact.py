@@ -5,7 +5,7 @@ alone, and the rest of the network runs. The priority is the gain in top-1 accur
 
     tau(i, j) = p_swap(i, j) - p_b,
 
-averaged over the severity levels. The same passes give the gains of the task's other scores; of a classifier two smoother ones,
+averaged over the severity levels, and under a mixture over its members. The same passes give the gains of the task's other scores; of a classifier two smoother ones,
 in the probability of the true class and in its margin (its logit less the largest other one). Pairs of a filter and an image
 whose result the swap cannot change are not run.
 """
@@ -27,7 +27,8 @@ from deepcorrect.models.layers import Layer
 from deepcorrect.models.normalized_input import normalization_of
 from deepcorrect.ranking.gain_files import GainFiles
 from deepcorrect.ranking.gains import GainMeter
-from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.mean_gains import MeanGains, mean_over_members
+from deepcorrect.ranking.reliability import summarize_gains
 from deepcorrect.ranking.result import Ranking, Score
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
@@ -87,9 +88,14 @@ def rank_filters(
 
 
 def rank_from(files: GainFiles, levels: Sequence[float], *, layers: Sequence[Layer], score: Score) -> Ranking:
-    """The exact ranking from what ``files`` hold or measure."""
-    measured = {layer.name: [files.measure(layer, level) for level in levels] for layer in layers}
-    gains = {name: torch.stack([part.each for part in parts]).double().mean(0) for name, parts in measured.items()}
-    before = [part.before[0].double().mean().item() for part in next(iter(measured.values()))]
+    """The exact ranking from what ``files`` hold or measure; under a mixture, the mean over its members."""
+
+    def measure(part: GainMeter, severities: Sequence[float]) -> MeanGains:
+        own = files.of(part)
+        measured = {layer.name: [own.measure(layer, level) for level in severities] for layer in layers}
+        gains = {name: torch.stack([each.each for each in parts]).double().mean(0) for name, parts in measured.items()}
+        before = [each.before[0].double().mean().item() for each in next(iter(measured.values()))]
+        return MeanGains(before, gains)
+
     meter = files.meter
-    return summarize(meter.distortion.name, levels, meter.seed, before, gains, score, task=meter.task)
+    return summarize_gains(meter, levels, mean_over_members(meter, meter.parts(levels), measure), score)

@@ -40,6 +40,12 @@ class GainFiles:
                 self._finished.add(file.name)
         self._finished = meter.processes.agreed(self._finished)
 
+    def of(self, part: GainMeter) -> GainFiles:
+        """Those of a member of a mixture, in a folder of their own."""
+        if part is self.meter:
+            return self
+        return GainFiles(part, self._folder / _folder_name(part.distortion.name) if self._folder else None)
+
     def measure(self, layer: Layer, level: float, *, filters: Collection[int] | None = None) -> Gains:
         """As ``GainMeter.measure``, from its file if it is there, and into it.
 
@@ -74,8 +80,20 @@ def _part(layer: Layer, level: float, some: Sequence[int] | None) -> dict[str, A
 
 
 def _file_name(layer: str, level: float, some: Sequence[int] | None) -> str:
-    """Of letters that every file system takes; where the name does not tell it all, a digest does."""
-    safe = re.sub(r"[^\w.-]", "_", layer, flags=re.ASCII)[:100]
-    digest = hashlib.sha256(f"{layer} {some}".encode()).hexdigest()[:12]
+    digest = _digest(f"{layer} {some}")
+    safe = _safe(layer)
     told = some is None and safe == layer == layer.lower()
     return f"{safe}-{level!r}.safetensors" if told else f"{safe}-{level!r}-{digest}.safetensors"
+
+
+def _folder_name(distortion: str) -> str:
+    return f"{_safe(distortion)}-{_digest(distortion)}"
+
+
+def _safe(name: str) -> str:
+    """Of characters that every file system takes; where that does not tell it all, a digest does."""
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:100]
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]

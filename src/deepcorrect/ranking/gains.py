@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -86,6 +86,16 @@ class GainMeter:
     def graph(self) -> Graph | None:
         """The network captured, if it can be; in single precision, whatever it is run in."""
         return self.swaps.graph
+
+    def parts(self, levels: Sequence[float]) -> Iterator[tuple[GainMeter, tuple[float, ...]]]:
+        """Itself with these levels; of a mixture, a meter of each member with its own severities, on the same swaps."""
+        parts = self.distortion.parts(levels)
+        for distortion, severities in parts:
+            meter = self
+            if len(parts) > 1:
+                meter = replace(self, distortion=distortion)
+                meter.swaps = self.swaps
+            yield meter, severities
 
     def swap(self, layer: Layer) -> Swap:
         """What swaps a layer's filters.

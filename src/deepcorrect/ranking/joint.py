@@ -22,7 +22,7 @@ from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.attribution import estimate_gains
 from deepcorrect.ranking.gains import GainMeter
 from deepcorrect.ranking.provenance import require_same
-from deepcorrect.ranking.reliability import summarize
+from deepcorrect.ranking.reliability import summarize_gains
 from deepcorrect.ranking.result import Ranking, Score
 
 
@@ -36,7 +36,7 @@ def rank_jointly(
     score: Score | None = None,
     kept: Path | None = None,
 ) -> Ranking:
-    """Choose filters of each layer by itself.
+    """Choose filters of each layer by itself; under a mixture, by the mean gain over its members.
 
     Args:
         meter: the network, its images and their distortion.
@@ -74,9 +74,7 @@ def rank_jointly(
         name: (*chosen, *(filter_ for filter_ in _descending(alone.gains[name][index]) if filter_ not in chosen))
         for name, chosen in order.items()
     }
-    return summarize(
-        meter.distortion.name, levels, meter.seed, alone.before, alone.gains, score, "joint", everything, meter.task
-    )  # fmt: skip
+    return summarize_gains(meter, levels, alone, score, "joint", everything)
 
 
 def _read(kept: Path, of: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, list[int]]:

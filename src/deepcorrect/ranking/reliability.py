@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from deepcorrect.base.seeding import Use, generator
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.mean_gains import MeanGains
 from deepcorrect.ranking.result import Method, Ranking, Score
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
 
 _HALVINGS = 20
+
+
+def summarize_gains(
+    meter: GainMeter,
+    levels: Sequence[float],
+    measured: MeanGains,
+    score: Score,
+    method: Method = "exact",
+    order: Mapping[str, tuple[int, ...]] | None = None,
+) -> Ranking:
+    """The ranking by what a meter has measured."""
+    name, members = meter.distortion.name, {name: tuple(before) for name, before in measured.members.items()}
+    ranking = summarize(name, levels, meter.seed, measured.before, measured.gains, score, method, order, meter.task)
+    return replace(ranking, members=members)
 
 
 def summarize(

@@ -45,6 +45,8 @@ class Ranking(Shown):
         reliability: by layer and score, the rank correlation to be expected of a ranking on as many other images.
         order: by layer, filters from the most susceptible on, where that is more than the order of the scores.
         network: fingerprint of the network; None where it is not known.
+        members: of a mixture, whose scores and ``baseline`` are means over its members, the baseline under each of them, at
+            each of its own severities.
     """
 
     distortion: str
@@ -60,6 +62,7 @@ class Ranking(Shown):
     reliability: dict[str, dict[Score, float]] = field(default_factory=dict)
     order: dict[str, tuple[int, ...]] = field(default_factory=dict)
     network: str | None = None
+    members: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def local(self, layer: str) -> tuple[int, ...]:
         """A layer's filters, the most susceptible first."""
@@ -188,7 +191,10 @@ class Ranking(Shown):
 
     def as_json(self) -> dict[str, object]:
         """The fields, and both rankings: ``local`` lists each layer's filters, ``global`` all (layer, filter), best first."""
-        return asdict(self) | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
+        fields = asdict(self)
+        if not self.members:
+            del fields["members"]
+        return fields | {"local": {layer: self.local(layer) for layer in self.scores}, "global": self.across()}
 
     def save(self, path: Path | str) -> None:
         """Write as JSON."""
@@ -212,7 +218,7 @@ class Ranking(Shown):
         fields = {name: value for name, value in content.items() if name not in ("local", "global")}
         for name in ("levels", "baseline"):
             fields[name] = tuple(fields[name])
-        for name in ("scores", "errors", "margins", "order"):
+        for name in ("scores", "errors", "margins", "order", "members"):
             fields[name] = {layer: tuple(values) for layer, values in fields.get(name, {}).items()}
         return cls(**fields)
 

@@ -9,6 +9,8 @@ import torch
 
 from deepcorrect.models.layers import Layer
 from deepcorrect.ranking.gain_files import GainFiles
+from deepcorrect.ranking.gains import GainMeter
+from deepcorrect.ranking.mean_gains import MeanGains, mean_over_members
 from deepcorrect.ranking.result import Ranking
 
 
@@ -28,12 +30,24 @@ def verify(
         counts: where each layer is to be cut.
     """
     order, score = dict(ranking.order), files.meter.task.index_of(ranking.score)
+    windows = {}
     for layer in layers:
         estimated = ranking.local(layer.name)
         start = max(0, min(counts[layer.name] - near // 2, len(estimated) - near))
-        window = estimated[start : start + near]
-        by_level = [files.measure(layer, level, filters=window).each[score] for level in levels]
-        gains = torch.stack(by_level).double().mean((0, 2))
-        measured = sorted(window, key=lambda filter_: -float(gains[filter_]))
-        order[layer.name] = (*estimated[:start], *measured, *estimated[start + near :])
+        windows[layer.name] = slice(start, start + near)
+
+    def measure(part: GainMeter, severities: Sequence[float]) -> MeanGains:
+        own, gains = files.of(part), {}
+        for layer in layers:
+            window = ranking.local(layer.name)[windows[layer.name]]
+            by_level = [own.measure(layer, level, filters=window).each[score] for level in severities]
+            gains[layer.name] = torch.stack(by_level).double().mean(0)[None]
+        return MeanGains([], gains)
+
+    measured = mean_over_members(files.meter, files.meter.parts(levels), measure)
+    for layer in layers:
+        estimated, window = ranking.local(layer.name), windows[layer.name]
+        gains = measured.gains[layer.name][0].mean(1)
+        best = sorted(estimated[window], key=lambda filter_: -float(gains[filter_]))
+        order[layer.name] = (*estimated[: window.start], *best, *estimated[window.stop :])
     return replace(ranking, order=order)
