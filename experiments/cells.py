@@ -44,9 +44,11 @@ from experiments.grid import (
     NetworkCell,
     PriorityCell,
     RestoredCell,
+    deepcorr,
 )
 from experiments.ranking_cells import agreement, choices, meter_of
 from experiments.restoring import restoring
+from experiments.unlabelled import UnlabelledCell, correct_without_labels
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "cifar100"
@@ -208,6 +210,18 @@ class Workshop:
             half=True, random=cell.network.choice == "random",
         )  # fmt: skip
         return {"filters": filters, **self._trained(job, [record])}
+
+    @_work.register
+    def _(self, cell: UnlabelledCell) -> dict[str, Any]:
+        recipe = get_recipe(cell.recipe, "correct").without_labels()
+        job = self._job(BASELINE, cell, recipe, cell.seed)
+        distortion = get_distortion(cell.distortion)
+        counts = zip(RANKED_LAYERS, deepcorr(6).filters, strict=True)
+        shares = {layer: count / named(job.layers, layer).filters for layer, count in counts}
+        filters, records = correct_without_labels(
+            job, distortion, self._levels(distortion), shares, recipe, PRIORITY_IMAGES
+        )  # fmt: skip
+        return {"filters": filters, **self._trained(job, records)}
 
     def _choose(self, cell: NetworkCell) -> dict[str, tuple[int, ...]]:
         if not cell.network.filters:

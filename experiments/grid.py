@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.unlabelled import UnlabelledCell
+
 Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
 ORDERS: tuple[Choice, ...] = ("attribution", "joint")
 """Choices of filters by an order of a ``ChoiceCell``, made on the images of the local ranking."""
@@ -147,7 +149,7 @@ class RestoredCell:
         return (Baseline(),)
 
 
-Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell | RestoredCell
+Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell | RestoredCell | UnlabelledCell
 
 
 def finetune(layers: int) -> Network:
@@ -216,6 +218,7 @@ ORDER = (
     "table5",
     "choice",
     "trained-choice",
+    "unlabelled",
     "agreement",
     "restored",
     "figure9",
@@ -245,6 +248,8 @@ def ideal_cell(distortion: str, layer: str) -> IdealCell:
 def _cells_of(name: str, recipe: str, seed: int) -> Iterator[Cell]:
     if name in RANKINGS:
         yield from (RANKINGS[name](distortion, layer) for distortion in DISTORTIONS for layer in RANKED_LAYERS)
+    elif name == "unlabelled":
+        yield from (UnlabelledCell(distortion, recipe, seed) for distortion in DISTORTIONS)
     elif name == "restored":
         yield from map(RestoredCell, DISTORTIONS)
     elif name in IDEAL:

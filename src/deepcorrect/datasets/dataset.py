@@ -30,6 +30,8 @@ class Dataset(Shown):
         ladder: which severity ladder suits the images.
         train: empty where there are none to train on.
         numbered: whether labels number classes by the data's own order, which says nothing of a network with more outputs.
+        self_labelled: the parts whose labels are the network's own answers to the clean images, out of ``PARTS``; what is
+            measured on them is agreement with these answers, not accuracy (see ``deepcorrect.pipeline.unlabelled``).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset(Shown):
     validation: Images
     test: Images
     numbered: bool = field(default=False, kw_only=True)
+    self_labelled: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{len(images):,} {part}" for part, images in self._parts().items())

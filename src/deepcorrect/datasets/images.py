@@ -110,6 +110,10 @@ class Images(ABC):
         object.__setattr__(relabelled, "labels", labels)
         return relabelled
 
+    def unlabelled(self) -> Self:
+        """The same images without labels."""
+        return self.labelled(torch.full_like(self.labels, UNLABELLED))
+
     def limited(self, count: int, seed: int) -> Self:
         """At most ``count`` images of each class, drawn without replacement."""
         shuffled = torch.randperm(len(self), generator=generator(seed, Use.SUBSET))

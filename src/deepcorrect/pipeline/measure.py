@@ -59,9 +59,12 @@ def measure(
         job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + (clean is None)))
 
+    agreement = "test" in job.data.self_labelled
+
     def tell(level: float, headline: float) -> None:
-        if level == 0 and clean is None:
-            _tell_clean(job, name, headline)
+        if level == 0:
+            remark = f"agreement {headline:.4f}" if agreement else job.task.remark(headline, job.data.test.labels)
+            job.reporter.tell(f"{name}: clean {remark}")
 
     evaluation = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
@@ -140,6 +143,7 @@ def _record(job: Job, name: str, evaluation: Evaluation, trainable: int, kind: K
         name=shown,
         kind=kind or kind_of_name(shown),
         random=random,
+        agreement="test" in job.data.self_labelled,
         distortion=readable(evaluation.distortion),
         levels=evaluation.levels,
         **metrics,

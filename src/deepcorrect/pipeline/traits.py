@@ -24,6 +24,8 @@ def traits_of(job: Job, distortion: Distortion | None = None, levels: Sequence[f
         "precision": job.precision,
         **job.task.traits(),
     }
+    if job.data.self_labelled:
+        traits["labelled by the network's answers"] = job.data.self_labelled
     return traits if distortion is None else traits | distortion_traits(distortion, levels, job.example[:1], job.seed)
 
 

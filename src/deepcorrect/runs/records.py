@@ -20,6 +20,8 @@ class Record(Shown, BaseModel):
         kind: the network as it was (``baseline``), with a correction, with retrained layers (``finetuned``), as it was but
             given restored images, or anything else. Where it is not said, as in files of the first version, the name tells.
         random: whether the corrected filters were drawn at random.
+        agreement: whether the images had no labels, so that ``top1`` and ``top5`` are no accuracies: they are shares of images
+            for which the most likely class, or one of the five most likely, is what the network answers to the clean image.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +29,7 @@ class Record(Shown, BaseModel):
     name: str
     kind: Kind = "other"
     random: bool = False
+    agreement: bool = False
     distortion: str
     levels: tuple[float, ...]
     top1: tuple[float, ...]
@@ -53,9 +56,15 @@ class Record(Shown, BaseModel):
         """As a list of this record alone."""
         return Records([self]).views()
 
+    @property
+    def measured(self) -> str:
+        """What ``top1`` is, in words."""
+        return "agreement with the clean answers" if self.agreement else "top-1 accuracy"
+
     def __repr__(self) -> str:
-        line = level_line(self.levels, self.top1)
-        return f"Record({self.name!r} under {self.distortion}, {self.images:,} images: top1 {line}; mean {self.mean_top1:.4f})"
+        line, metric = level_line(self.levels, self.top1), "agreement" if self.agreement else "top1"
+        shown = f"{metric} {line}; mean {self.mean_top1:.4f}"
+        return f"Record({self.name!r} under {self.distortion}, {self.images:,} images: {shown})"
 
 
 class Records(Shown, list[Record]):
@@ -65,7 +74,7 @@ class Records(Shown, list[Record]):
         """A table and a plot for each distortion and its levels."""
         return [
             levels_view(
-                f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
+                f"{_capital(shown[0].measured)} under {shown[0].distortion} ({shown[0].images:,} test images)",
                 shown[0].distortion,
                 shown[0].levels,
                 {record.name: (record.top1, record.mean_top1) for record in shown},
@@ -73,6 +82,7 @@ class Records(Shown, list[Record]):
                     "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
                     "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
                 },
+                measured="agreement" if shown[0].agreement else "accuracy",
             )
             for shown in by_ladder(self)
         ]
@@ -83,9 +93,13 @@ def without_folder(name: str) -> str:
     return re.sub(r" \([^()]*\)$", "", name)
 
 
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
 def by_ladder(records: Iterable[Record]) -> list[list[Record]]:
-    """Records of the same distortion and levels together, without repetition, the baseline first."""
+    """Records of the same distortion and levels together, without repetition, the baseline first; agreements by themselves."""
     groups: dict[tuple[object, ...], dict[str, Record]] = {}
     for record in records:
-        groups.setdefault((record.distortion, record.levels), {})[record.name] = record
+        groups.setdefault((record.distortion, record.levels, record.agreement), {})[record.name] = record
     return [sorted(group.values(), key=lambda record: record.kind != "baseline") for group in groups.values()]

@@ -56,6 +56,10 @@ class Recipe(BaseModel):
     validate_images: int | None = Field(None, ge=1, description="validation images used each epoch; all when absent")
     precision: Precision = "fp32"
 
+    def without_labels(self) -> Recipe:
+        """The same for images without labels: the network's answers and features on clean images are the whole loss."""
+        return self.model_copy(update={"distill": 1.0})
+
     def images_an_epoch(self, available: int) -> int:
         """How many images an epoch sees, about, of a training set of so many."""
         return self.passes * available if self.steps is None else self.steps * min(self.batch_size, available)
