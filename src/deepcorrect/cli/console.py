@@ -12,7 +12,7 @@ from deepcorrect.evaluation.levels import level_name
 from deepcorrect.ranking.result import RELIABILITY, Ranking
 from deepcorrect.runs.comparison import Comparison
 from deepcorrect.runs.ideal import IdealCurves
-from deepcorrect.runs.results import Record, Records
+from deepcorrect.runs.records import Record, Records, views_of_runs
 from deepcorrect.runs.transfer import TransferRecord
 
 
@@ -22,9 +22,16 @@ def tell(message: str) -> None:
 
 
 def show_records(records: Sequence[Record]) -> None:
-    """A table a distortion, like the paper's Tables 3 and 4."""
-    for view in Records(records).views():
+    """A table a distortion, like the paper's Tables 3 and 4, or corruptions by severity."""
+    show_runs([records])
+
+
+def show_runs(runs: Sequence[Sequence[Record]]) -> None:
+    """The records of several runs together."""
+    for view in views_of_runs([Records(records) for records in runs]):
         print_table(view.table)
+        if view.note:
+            print_note(view.note)
 
 
 def show_ranking(ranking: Ranking, counts: Mapping[str, int]) -> None:

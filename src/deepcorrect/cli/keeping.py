@@ -11,7 +11,7 @@ from deepcorrect.cli.console import show_records, tell
 from deepcorrect.pipeline.entrance import open_run as open_folder
 from deepcorrect.pipeline.job import Job
 from deepcorrect.report.page import build_report
-from deepcorrect.runs.results import Record
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.stages import Ladders
 
 
@@ -53,6 +53,8 @@ def conclude(job: Job, records: list[Record], *, as_json: bool) -> None:
     if not job.processes.first:
         return
     if as_json:
-        print(json.dumps({"records": [record.model_dump(mode="json") for record in records]}))
+        robustness = [network.as_json(job.data.name) for network in Records(records).robustness()]
+        printed = {"records": [record.model_dump(mode="json") for record in records]}
+        print(json.dumps(printed | ({"robustness": robustness} if robustness else {})))
     else:
         show_records(records)

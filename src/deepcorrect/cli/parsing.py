@@ -49,8 +49,9 @@ def ladder_of(job: Job, name: str, levels: str | None) -> Ladder:
 
 
 def ladders_of(job: Job, names: str, levels: str | None) -> list[Ladder]:
-    """Several distortions, each with its severities."""
-    return [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
+    """What to measure under: several distortions, each with its severities; of a mixture its members."""
+    ladders = [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
+    return [part for ladder in ladders for part in ladder.distortion.parts(ladder.levels)]
 
 
 def pick_convolutions(job: Job, given: str) -> list[Layer]:

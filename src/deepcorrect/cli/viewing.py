@@ -19,12 +19,12 @@ def report(
 
     Example: deepcorrect report runs/fix runs/finetune --out report.html
     """
-    from deepcorrect.cli.console import show_records
+    from deepcorrect.cli.console import show_runs
     from deepcorrect.report.page import build_report
     from deepcorrect.runs.results import read_together
 
     page = build_report(runs, out or runs[0] / "report.html")
-    show_records([record for run in read_together(runs) for record in run.records])
+    show_runs([run.records for run in read_together(runs)])
     print(page)
 
 
@@ -39,7 +39,7 @@ def compare(
 
     Example: deepcorrect compare runs/fix runs/finetune --against finetune-3
     """
-    from deepcorrect.cli.console import show_comparisons, show_records
+    from deepcorrect.cli.console import show_comparisons, show_runs
     from deepcorrect.report.page import build_report
     from deepcorrect.runs.comparison import compare_records
     from deepcorrect.runs.results import read_together
@@ -51,7 +51,7 @@ def compare(
     if as_json:
         print(json.dumps({"comparisons": [comparison.model_dump(mode="json") for comparison in comparisons]}))
         return
-    show_records([record for run in read_together(runs) for record in run.records])
+    show_runs([run.records for run in read_together(runs)])
     show_comparisons(comparisons)
     if page:
         print(page)

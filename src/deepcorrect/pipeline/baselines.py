@@ -20,7 +20,7 @@ from deepcorrect.models.head import fit_head, last_dense
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.measure import measure_each
 from deepcorrect.pipeline.traits import answers_stages, traits_of
-from deepcorrect.runs.results import Record
+from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.stages import Ladders, Traits
 from deepcorrect.training.loop import train
 from deepcorrect.training.recipes import Recipe
@@ -30,14 +30,14 @@ BASELINE, TRAINING, TRAINED = "baseline", "training", "trained network"
 """Stages of a run; the first is also what the network as it is is called."""
 
 
-def assess(job: Job, ladders: Ladders) -> list[Record]:
+def assess(job: Job, ladders: Ladders) -> Records:
     """How bad is it: the network as it is, under each distortion."""
     if job.run is not None:
         job.run.claim(answers_stages(job, BASELINE, ladders))
     return assess_as(job, ladders)
 
 
-def assess_as(job: Job, ladders: Ladders, of: Traits | None = None) -> list[Record]:
+def assess_as(job: Job, ladders: Ladders, of: Traits | None = None) -> Records:
     """Assess a network that is known to a run by ``of``, its own traits without it."""
     total = count_parameters(job.model.parameters())
     return measure_each(job, BASELINE, ladders, total, of=of, kind="baseline")

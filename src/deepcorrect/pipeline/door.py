@@ -25,6 +25,7 @@ from deepcorrect.pipeline.entrance import (
     Levels,
     dataset_of,
     distortion_of,
+    distortions_of,
     layers_of,
     left_as_found,
     levels_of,
@@ -36,7 +37,7 @@ from deepcorrect.pipeline.entrance import (
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Method, Ranking, Score
-from deepcorrect.runs.results import Record, Records
+from deepcorrect.runs.results import Records
 from deepcorrect.runs.stages import Ladders
 from deepcorrect.tasks.base import Task
 from deepcorrect.tasks.classification import CLASSIFICATION
@@ -108,9 +109,9 @@ def assess(
     precision: Precision = ...,
     out: Path | str | None = ...,
     progress: bool | None = ...,
-) -> list[Record]: ...
+) -> Records: ...
 @overload
-def assess(job: Job, ladders: Ladders) -> list[Record]: ...
+def assess(job: Job, ladders: Ladders) -> Records: ...
 @or_for_a_job(baselines.assess)
 def assess(
     model: nn.Module,
@@ -122,7 +123,7 @@ def assess(
     precision: Precision = "fp32",
     out: Path | str | None = None,
     progress: bool | None = None,
-) -> list[Record]:
+) -> Records:
     """How bad is it: the network as it is, under each distortion.
 
     ``assess(job, ladders)`` does the same for a ``Job``, under pairs of a distortion and its levels.
@@ -131,7 +132,8 @@ def assess(
         model: takes images (B, C, H, W) in [0, 1] (see ``NormalizedInput``), returns logits. It is run in eval mode, where it
             is, and left as it was.
         data: labelled images in any of the forms of ``as_images``; of a data set with parts, the test images.
-        distortions: one or several, as objects, names or ``"file.py:name"``.
+        distortions: one or several, as objects or as names: ``"blur"``, ``"file.py:name"``, a group such as ``"imagenet-c"``,
+            or several separated by commas.
         levels: severities of each, above 0; without them those that suit the images' size.
         seed: of noise.
         precision: "bf16" runs the network in autocast.
@@ -139,7 +141,8 @@ def assess(
         progress: whether bars are shown; by default in a terminal or a notebook.
 
     Returns:
-        One record a distortion: accuracies by level, the clean one first. The list prints as a table.
+        One record a distortion: accuracies by level, the clean one first. The list prints as a table, under several common
+        corruptions as one of corruptions by severity; its ``robustness()`` has their means.
 
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network.
@@ -147,12 +150,13 @@ def assess(
     require_sound(seed, precision)
     given = given_as(data, "test", normalization=normalization_of(model))
     given.images.require_labels("measuring accuracy")
-    several = [distortions] if isinstance(distortions, Distortion | str) else distortions
+    several = [each for one in _listed(distortions) for each in distortions_of(one)]
     if not several:
         raise DeepcorrectError("no distortion to assess under: give one at least")
     with left_as_found(model) as network, reporting(progress) as reporter:
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
-        ladders = [(each, levels_of(each, levels, job.data.ladder)) for each in map(distortion_of, several)]
+        fitted = [each.fitted(job.data.ladder) for each in several]
+        ladders = [part for each in fitted for part in each.parts(levels_of(each, levels, job.data.ladder))]
         settings = {"ladders": [[distortion.name, *steps] for distortion, steps in ladders]}
         open_run(job, out, "assess", settings, ladders)
         finished = job.run.finished() if job.run is not None else None
@@ -162,6 +166,10 @@ def assess(
         if job.run is not None:
             job.run.finish(records, job.device)
         return records
+
+
+def _listed(distortions: Sequence[Distortion | str] | Distortion | str) -> Sequence[Distortion | str]:
+    return [distortions] if isinstance(distortions, Distortion | str) else distortions
 
 
 def rank(

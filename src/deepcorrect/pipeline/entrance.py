@@ -21,7 +21,7 @@ from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.door import Given
 from deepcorrect.distortions.base import Distortion, as_levels
-from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.distortions.registry import get_distortion, get_distortions
 from deepcorrect.models.admission import ask, plain
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import looking
@@ -164,10 +164,24 @@ def distortion_of(given: object) -> Distortion:
     Raises:
         DeepcorrectError: it is neither, or nothing of that name is registered.
     """
+    return get_distortion(_named_or_made(given))
+
+
+def distortions_of(given: object) -> list[Distortion]:
+    """A distortion, or those of a name, a group or several separated by commas.
+
+    Raises:
+        DeepcorrectError: as ``distortion_of``.
+    """
+    checked = _named_or_made(given)
+    return get_distortions(checked) if isinstance(checked, str) else [checked]
+
+
+def _named_or_made(given: object) -> Distortion | str:
     if not isinstance(given, Distortion | str):
         kinds = "a distortion such as GaussianBlur(), a name, or 'file.py:name'"
         raise DeepcorrectError(f"a distortion of type {type(given).__name__}: give {kinds}")
-    return get_distortion(given)
+    return given
 
 
 def filters_of(given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:

@@ -87,7 +87,7 @@ def measure_each(
     of: Traits | None = None,
     kind: Kind | None = None,
     random: bool = False,
-) -> list[Record]:
+) -> Records:
     """As ``measure``, under several distortions: one after the other, but with one pass over the clean images.
 
     A run keeps every record as soon as it is measured; the same call measures only what is missing.
@@ -122,10 +122,10 @@ def _observe_clean(job: Job, name: str, distortion: Distortion) -> Tensor:
     """What the task observes of every clean test image, (N, K)."""
     job.reporter.stage(f"evaluate {name} on clean images", len(job.data.test))
     job.task.check_labels(job.data.test.labels)
-    (observed,) = observe(
+    observed: Tensor = observe(
         job.model.eval(), job.data.test, distortion, (0.0,), seed=job.seed, device=job.device, precision=job.precision,
         processes=job.processes, progress=job.reporter.advance, task=job.task,
-    )  # fmt: skip
+    )[0]  # fmt: skip
     measured = job.task.measure(observed, job.data.test.labels.cpu(), len(job.data.classes))
     _tell_clean(job, name, measured.metrics[job.task.metrics[0]])
     return observed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from deepcorrect.base.showing import Shown, View
 from deepcorrect.evaluation.levels import level_line, levels_view
+from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, is_common, views_of
 from deepcorrect.runs.kinds import Kind, kind_of_name
 
 
@@ -68,24 +69,78 @@ class Record(Shown, BaseModel):
 
 
 class Records(Shown, list[Record]):
-    """A list of records that prints as a table for each distortion, like the paper's Tables 3 and 4."""
+    """A list of records that prints as a table for each distortion, like the paper's Tables 3 and 4.
+
+    Records of a network under several common corruptions of the same severities are one table, corruptions by severity.
+    """
 
     def views(self) -> list[View]:
-        """A table and a plot for each distortion and its levels."""
+        """A table and a plot for each distortion and its levels, or for each network under several common corruptions."""
+        return views_of_runs([self])
+
+    def robustness(self) -> list[Robustness]:
+        """Each network under several common corruptions of the same severities, the baseline first.
+
+        Where one of several distortions of the same levels is a common corruption, the others are shown with it.
+        """
+        found: dict[tuple[str, str, tuple[float, ...]], dict[str, Record]] = {}
+        for record in sorted(self, key=lambda record: record.kind != "baseline"):
+            source, _ = corruption_of(record.distortion)
+            found.setdefault((record.name, source, record.levels), {})[record.distortion] = record
         return [
-            levels_view(
-                f"{_capital(shown[0].measured)} under {shown[0].distortion} ({shown[0].images:,} test images)",
-                shown[0].distortion,
-                shown[0].levels,
-                {record.name: (record.top1, record.mean_top1) for record in shown},
-                {
-                    "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
-                    "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
-                },
-                measured="agreement" if shown[0].agreement else "accuracy",
-            )
-            for shown in by_ladder(self)
+            _robustness(list(records.values()))
+            for (_, _, levels), records in found.items()
+            if len(records) > 1 and len(levels) > 1 and any(map(is_common, records))
         ]
+
+    def apart(self) -> Records:
+        """The records that are not in ``robustness()``."""
+        together = self.robustness()
+        return Records(record for record in self if not any(_covers(each, record) for each in together))
+
+
+def views_of_runs(runs: Sequence[Records]) -> list[View]:
+    """The tables of the records of some runs: robustness first, then those for each distortion and its levels.
+
+    A network that two runs call the same under different corruptions may be two networks: each run has its own robustness.
+    """
+    robust = [
+        view for networks in alike(network for run in runs for network in run.robustness()) for view in views_of(networks)
+    ]
+    return robust + [_view(same) for same in by_ladder(record for run in runs for record in run.apart())]
+
+
+def _view(shown: Sequence[Record]) -> View:
+    """Networks under one distortion at the same levels."""
+    return levels_view(
+        f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
+        shown[0].distortion,
+        shown[0].levels,
+        {record.name: (record.top1, record.mean_top1) for record in shown},
+        {
+            "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
+            "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
+        },
+    )
+
+
+def _covers(robustness: Robustness, record: Record) -> bool:
+    """Whether a record is one of those that a robustness is made of."""
+    same = record.name == robustness.network and record.levels[1:] == robustness.severities
+    return same and robustness.accuracy.get(record.distortion) == record.top1[1:]
+
+
+def _robustness(records: Sequence[Record]) -> Robustness:
+    first = records[0]
+    return Robustness(
+        network=first.name,
+        baseline=first.kind == "baseline",
+        clean=first.top1[0],
+        severities=first.levels[1:],
+        accuracy={record.distortion: record.top1[1:] for record in records},
+        images=first.images,
+        classes=sum(share is not None for share in first.per_class[0]),
+    )
 
 
 def without_folder(name: str) -> str:

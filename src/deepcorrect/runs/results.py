@@ -12,6 +12,7 @@
 ``model.safetensors``                 weights of a trained baseline
 ``correction.safetensors``            a trained correction
 ``results.json``                      one record a network and distortion, with provenance
+``robustness.json``                   accuracies by corruption and severity, in the fields of RobustBench
 ``classes.json``                      names of the classes
 ``answers.safetensors``               the class that each network predicts for every test image
 ``features.safetensors``              penultimate features of some test images
@@ -152,6 +153,9 @@ class Run:
             records=list(records),
             provenance={"command_line": self.command_line, **provenance(device)},
         )
+        robustness = [network.as_json(self.settings.get("data", "")) for network in Records(records).robustness()]
+        if robustness:
+            self.write_json("robustness.json", {"robustness": robustness})
         self.write_json("results.json", results.model_dump(mode="json"))
         return results
 
