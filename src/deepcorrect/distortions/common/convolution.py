@@ -1,4 +1,4 @@
-"""Gaussian and motion blur of images, each with parameters of its own."""
+"""Gaussian blur and blur along a line, by parameters of each image; correlation with any kernel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from typing import Literal
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
+CACHED = 2**17
+"""Numbers that a processor's cache holds, several times."""
 Border = Literal["nearest", "reflect", "mirror"]
 
 
@@ -58,6 +61,34 @@ def gaussian_matrix(sigma: Tensor, radius: Tensor, size: int, mode: Border) -> T
     matrices = torch.zeros(len(known), size, size, dtype=kernels.dtype, device=kernels.device)
     matrices.scatter_add_(2, pixels, kernels[:, None].expand(-1, size, -1))
     return matrices.index_select(0, which)
+
+
+def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
+    """Correlate images with a kernel, by Fourier transforms: ``scipy.ndimage.correlate`` of each channel.
+
+    Args:
+        images: (B, C, H, W), float32 or float64.
+        kernel: (K, K), K odd.
+        mode: what lies beyond the border, as in ``beyond``.
+    """
+    (height, width), (down, across) = images.shape[-2:], kernel.shape
+    size = [next_fast_len(side + reach - 1, real=True) for side, reach in ((height, down), (width, across))]
+    rows, columns = (
+        beyond(torch.arange(-(reach // 2), padded - reach // 2, device=images.device), side, mode)
+        for side, reach, padded in ((height, down, size[0]), (width, across, size[1]))
+    )
+    transfer = torch.fft.rfft2(kernel, s=size).conj()
+    correlated = [
+        torch.fft.irfft2(torch.fft.rfft2(some[..., rows, :][..., columns]).mul_(transfer), s=size)[..., :height, :width]
+        for some in chunks(images, images)
+    ]
+    return torch.cat(correlated)
+
+
+def chunks(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+    """Values of a batch, (B, ...), cut so that a processor's cache holds several times as many images."""
+    size = max(1, CACHED // max(1, images[:1].numel()))
+    return tuple(values[start : start + size] for start in range(0, len(values), size))
 
 
 def blur_along(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> Tensor:

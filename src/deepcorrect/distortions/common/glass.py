@@ -1,0 +1,72 @@
+"""Glass blur: pixels that trade places with their neighbours, between two Gaussian blurs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deepcorrect.distortions.common.convolution import chunks, gaussian
+from deepcorrect.distortions.common.severity import Parameters, common
+from deepcorrect.distortions.streams import Streams
+
+_GLASS = Parameters(
+    {
+        224: ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+        64: ((0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)),
+        32: ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
+    }
+)
+"""The standard deviation of the blurs, how far pixels come from, and how often they move."""
+
+
+@common("glass_blur", random="streams")
+def glass_blur(images: Tensor, severity: Tensor, streams: Streams) -> Tensor:
+    """Look through frosted glass: blur, move pixels, and blur again.
+
+    Args:
+        images: (B, C, H, W) in [0, 1].
+        severity: (B,), 1 to 5.
+        streams: of the images.
+    """
+    height, width = images.shape[-2:]
+    sigma = _GLASS.of(images, severity)[:, 0].to(images.device)
+    moved = gaussian(images, sigma).flatten(2)
+    for (_, distance, times), rows in _GLASS.groups(images, severity):
+        reach = round(distance)
+        shape = (round(times), 2, max(0, height - 2 * reach), max(0, width - 2 * reach))
+        for some in chunks(rows, images):
+            offsets = streams.take(some, images).integers("offsets", -reach, reach, shape)
+            sources = pixel_sources(offsets, (height, width), reach)
+            moved[some] = moved[some].gather(2, sources[:, None].expand(-1, moved.shape[1], -1))
+    return gaussian(moved.view_as(images), sigma)
+
+
+def pixel_sources(offsets: Tensor, size: tuple[int, int], reach: int) -> Tensor:
+    """From which pixel of an image each pixel comes after all were moved several times, (B, H * W).
+
+    Each time, the pixels are taken from the last to the first, and each becomes a copy of the one at its offset: of what that
+    is by now, if it comes later in the image. Such a pixel has the source of the later one. That is looked up for all at once,
+    again and again, until every source is known.
+
+    Args:
+        offsets: (B, times, 2, H - 2 reach, W - 2 reach), integers, down and across, at least ``-reach`` and below ``reach``; of
+            the pixels from ``reach + 1`` on. All others stay as they are.
+        size: (H, W) of the images.
+        reach: how far pixels may come from.
+    """
+    (height, width), count = size, len(offsets)
+    total = count * height * width
+    pixels = torch.arange(total, device=offsets.device)
+    sources = pixels
+    for step in offsets.unbind(1):
+        copied = pixels.clone()
+        inner = copied.view(count, height, width)[:, reach + 1 : height - reach + 1, reach + 1 : width - reach + 1]
+        inner += step[:, 0] * width + step[:, 1]
+        unknown = (copied > pixels).nonzero()[:, 0]
+        copied[unknown] += total
+        while len(unknown):
+            found = copied[copied[unknown] - total]
+            copied[unknown] = found
+            unknown = unknown[found >= total]
+        sources = sources[copied]
+    return sources.view(count, -1) % (height * width)
