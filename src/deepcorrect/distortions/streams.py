@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Shape = tuple[int, ...]
@@ -53,12 +55,12 @@ class Streams:
 
     def normal(self, name: str, shape: Shape = ()) -> Tensor:
         """Standard normal numbers, (B, *shape)."""
-        return self._stacked([stream.standard_normal(shape, dtype=np.float32) for stream in self.generators(name)], shape)
+        return self._filled(name, shape, lambda stream, row: stream.standard_normal(dtype=np.float32, out=row))
 
     def uniform(self, name: str, shape: Shape = (), low: float = 0.0, high: float = 1.0) -> Tensor:
         """Numbers spread evenly over [low, high), (B, *shape)."""
-        drawn = self._stacked([stream.random(shape, dtype=np.float32) for stream in self.generators(name)], shape)
-        return drawn * (high - low) + low
+        drawn = self._filled(name, shape, lambda stream, row: stream.random(dtype=np.float32, out=row))
+        return drawn if (low, high) == (0, 1) else drawn * (high - low) + low
 
     def integers(self, name: str, low: int, high: int, shape: Shape = ()) -> Tensor:
         """Integers from ``low`` up to, but not including, ``high``, (B, *shape) int64."""
@@ -69,13 +71,16 @@ class Streams:
         """Counts of a Poisson process, of the shape of ``rates`` (B, ...), its mean counts, 0 or more."""
         means = rates.detach().double().cpu().numpy()
         counts = [stream.poisson(mean) for stream, mean in zip(self.generators(name), means, strict=True)]
-        return self._stacked(counts, rates.shape[1:])
+        return torch.from_numpy(np.asarray(counts).reshape(means.shape)).to(self._images)
 
     def generators(self, name: str) -> list[np.random.Generator]:
-        """Each image's stream of this name, at its beginning."""
+        """Each image's stream of this name, at its beginning: SFC64, and Philox where it has no name."""
         name = self._prefix + name
-        named = (zlib.crc32(name.encode()),) if name else ()
-        return [np.random.Generator(np.random.Philox(np.random.SeedSequence((*key, *named)))) for key in self._keys]
+        seeds = [np.random.SeedSequence((*key, zlib.crc32(name.encode())) if name else key) for key in self._keys]
+        return [np.random.Generator(np.random.SFC64(seed) if name else np.random.Philox(seed)) for seed in seeds]
 
-    def _stacked(self, drawn: Sequence[object], shape: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.asarray(drawn).reshape(len(drawn), *shape)).to(self._images)
+    def _filled(self, name: str, shape: Shape, fill: Callable[[np.random.Generator, NDArray[np.float32]], object]) -> Tensor:
+        drawn = np.empty((len(self._keys), math.prod(shape)), np.float32)
+        for stream, row in zip(self.generators(name), drawn, strict=True):
+            fill(stream, row)
+        return torch.from_numpy(drawn.reshape(len(drawn), *shape)).to(self._images)
