@@ -61,7 +61,7 @@ def test_a_pipeline_says_what_it_measures(dataset: Dataset) -> None:
     correction, records = finetune(job, BLUR, LEVELS, ["0"], RECIPE)
     assert [(each.kind, each.random) for each in records] == [("baseline", False), ("finetuned", False)]
     correction.detach()
-    correction, found = train_and_measure(job, "baseline of mine", BLUR, LEVELS, plan, RECIPE, half=False)
+    correction, (found,) = train_and_measure(job, "baseline of mine", BLUR, LEVELS, plan, RECIPE, half=False)
     assert (found.kind, found.random) == ("correction", False)
     assert measure(job, "baseline", BLUR, LEVELS, 0, kind="restored").kind == "restored"
     assert measure(job, "finetune-9", BLUR, LEVELS, 0).kind == "finetuned"

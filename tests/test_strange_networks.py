@@ -36,5 +36,5 @@ def test_gains_and_estimates_equal_swapping_by_hand(name: str) -> None:
         torch.testing.assert_close(found[1:], wanted[1:], atol=2e-5, rtol=1e-4)
         if layer.uses == 1:
             everything = scores_of(swapped(net, layer.module, range(layer.filters), clean, distorted), images.labels)
-            _, gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=40)
+            gains = estimate_gains(meter, (LEVEL,), layers=[layer], score="probability", steps=40).gains
             torch.testing.assert_close(gains[layer.name][1].sum(0).float(), (everything - before)[1], atol=6e-3, rtol=0)

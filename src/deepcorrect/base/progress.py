@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self
 
 _VALIDATION = "validation_"
@@ -18,9 +18,11 @@ class EpochMetrics:
         steps: batches by its end, of all epochs together.
         loss: mean over its training images.
         rate: learning rate of its last step.
-        validation: the task's first metric on the validation images, the clean level first.
+        validation: the task's first metric on the validation images, the clean level first; of a mixture, at each step the
+            mean over its members.
         images_per_second, seconds: of training alone.
         metric: which metric that is.
+        members: of a mixture, ``validation`` under each member.
     """
 
     epoch: int
@@ -31,6 +33,7 @@ class EpochMetrics:
     images_per_second: float
     seconds: float
     metric: str = "top1"
+    members: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def validation_mean(self) -> float:
@@ -39,7 +42,8 @@ class EpochMetrics:
 
     def as_json(self) -> dict[str, Any]:
         """The fields; the metric is part of a name, as in ``validation_top1``."""
-        values = {name: getattr(self, name) for name in (field.name for field in fields(self)) if name != "metric"}
+        left_out = {"metric"} if self.members else {"metric", "members"}
+        values = {name: getattr(self, name) for name in (each.name for each in fields(self)) if name not in left_out}
         return {f"{_VALIDATION}{self.metric}" if name == "validation" else name: value for name, value in values.items()}
 
     @classmethod
@@ -51,7 +55,8 @@ class EpochMetrics:
         """
         values = dict(content)
         (key,) = [name for name in values if name.startswith(_VALIDATION)]
-        return cls(validation=tuple(values.pop(key)), metric=key.removeprefix(_VALIDATION), **values)
+        members = {name: tuple(accuracies) for name, accuracies in values.pop("members", {}).items()}
+        return cls(validation=tuple(values.pop(key)), metric=key.removeprefix(_VALIDATION), members=members, **values)
 
 
 class Reporter(Protocol):

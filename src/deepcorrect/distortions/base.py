@@ -200,6 +200,11 @@ class Distortion:
         return distorted
 
 
+def parts_of(ladders: Iterable[tuple[Distortion, Sequence[float]]]) -> list[Ladder]:
+    """What is measured for several distortions: each once, and each member of a mixture by itself."""
+    return list(dict.fromkeys(part for distortion, levels in ladders for part in distortion.parts(levels)))
+
+
 def as_levels(values: Iterable[float], said: str) -> tuple[float, ...]:
     """Severities as floats, in the order given.
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,7 @@ from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.answers import Answers
 from deepcorrect.evaluation.levels import level_line, levels_view
-from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.base import Measured, Task
 from deepcorrect.tasks.classification import CLASSIFICATION
 
 Progress = Callable[[int], None]
@@ -37,7 +40,8 @@ class Evaluation(Shown):
             ``top5``, shares of images in [0, 1].
         per_class: the headline by level and class, NaN for a class without images; nothing a level where there are no classes.
         images: how many images each level was measured on.
-        answers: of every image, where the task keeps them; of a classifier the predicted class.
+        answers: of every image, where the task keeps them; of a classifier the predicted class. A mixture has none of its own.
+        members: of a mixture, the evaluations under each member; its own metrics are means over these at each step.
     """
 
     distortion: str
@@ -46,6 +50,7 @@ class Evaluation(Shown):
     per_class: tuple[tuple[float, ...], ...]
     images: int
     answers: Answers | None = field(compare=False, repr=False)
+    members: tuple[Evaluation, ...] = ()
 
     def mean(self, metric: str) -> float:
         """A metric's mean over all levels, the clean one included ("Avg" in the paper's tables)."""
@@ -72,7 +77,9 @@ class Evaluation(Shown):
         return self.mean("top5")
 
     def views(self) -> list[View]:
-        """Every metric at each level."""
+        """Every metric at each level; of a mixture, under each member."""
+        if self.members:
+            return [view for member in self.members for view in member.views()]
         rows = {name: (values, self.mean(name)) for name, values in self.metrics.items()}
         title = f"Measured under {self.distortion} ({self.images:,} images)"
         return [levels_view(title, self.distortion, self.levels, rows, heading="Metric", measured="metric")]
@@ -144,7 +151,7 @@ def evaluate(
     task: Task = CLASSIFICATION,
     clean: Tensor | None = None,
 ) -> Evaluation:
-    """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4).
+    """Measure a network on clean images and at each of ``levels`` (Tables 3 and 4); of a mixture, under each member.
 
     Args:
         model: takes images (B, C, H, W) in [0, 1], returns the task's outputs: logits (B, classes) of a classifier. It is put
@@ -169,28 +176,54 @@ def evaluate(
     model.eval()
     labels = images.labels.cpu()
     task.check_labels(labels)
-    everything = (0.0, *(float(level) for level in levels))
-    metrics: dict[str, list[float]] = {name: [] for name in task.metrics}
-    per_class, answers = [], []
-    for part in (everything[:1], everything[1:]):
-        if not part:
-            continue
-        observed = clean[None] if clean is not None and part == (0.0,) else observe(
-            model, images, distortion, part, seed=seed, device=device, precision=precision, batch_size=batch_size,
-            processes=processes, progress=progress, task=task,
-        )  # fmt: skip
-        for level, rows in zip(part, observed, strict=True):
-            measured = task.measure(rows, labels, classes)
-            for name, values in metrics.items():
-                values.append(measured.metrics[name])
-            per_class.append(measured.per_class)
-            if (answer := task.answers(rows)) is not None:
-                answers.append(answer)
-            tell(level, measured.metrics[task.metrics[0]])
-    return Evaluation(
-        distortion.name, everything, {name: tuple(values) for name, values in metrics.items()}, tuple(per_class), len(images),
-        Answers(torch.stack(answers), labels) if answers else None,
+    look = partial(
+        observe, model, images, seed=seed, device=device, precision=precision, batch_size=batch_size, processes=processes,
+        progress=progress, task=task,
     )  # fmt: skip
+
+    def at(level: float, rows: Tensor) -> _Level:
+        measured = task.measure(rows, labels, classes)
+        tell(level, measured.metrics[task.metrics[0]])
+        return _Level(level, measured, task.answers(rows))
+
+    first = at(0.0, look(distortion, (0.0,))[0] if clean is None else clean)
+    evaluations = []
+    for part, severities in distortion.parts([float(level) for level in levels]):
+        observed = look(part, severities) if severities else ()
+        measured = [first, *(at(level, rows) for level, rows in zip(severities, observed, strict=True))]
+        evaluations.append(_evaluation(part.name, task.metrics, measured, labels))
+    return evaluations[0] if len(evaluations) == 1 else _mean(distortion.name, levels, evaluations)
+
+
+class _Level(NamedTuple):
+    level: float
+    measured: Measured
+    answers: Tensor | None
+
+
+def _evaluation(distortion: str, metrics: Sequence[str], levels: Sequence[_Level], labels: Tensor) -> Evaluation:
+    """What was measured at each level, together."""
+    answers = [each.answers for each in levels if each.answers is not None]
+    return Evaluation(
+        distortion,
+        tuple(each.level for each in levels),
+        {name: tuple(each.measured.metrics[name] for each in levels) for name in metrics},
+        tuple(each.measured.per_class for each in levels),
+        len(labels),
+        Answers(torch.stack(answers), labels) if answers else None,
+    )
+
+
+def _mean(distortion: str, levels: Sequence[float], members: Sequence[Evaluation]) -> Evaluation:
+    """The mean over the members of a mixture, at each of its steps."""
+    metrics = {
+        name: tuple(fmean(values) for values in zip(*(member.metrics[name] for member in members), strict=True))
+        for name in members[0].metrics
+    }
+    per_class = torch.tensor([member.per_class for member in members], dtype=torch.float64).mean(0).tolist()
+    return Evaluation(
+        distortion, (0.0, *map(float, levels)), metrics, tuple(map(tuple, per_class)), members[0].images, None, tuple(members)
+    )
 
 
 def _rows(

@@ -43,19 +43,20 @@ def assess_as(job: Job, ladders: Ladders, of: Traits | None = None) -> Records:
     return measure_each(job, BASELINE, ladders, total, of=of, kind="baseline")
 
 
-def measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> Record:
-    """The network as it is, from the run folder if it has it."""
+def measure_baseline(job: Job, distortion: Distortion, levels: Sequence[float]) -> list[Record]:
+    """The network as it is, from the run folder if it has it: one record, or one for each member of a mixture."""
     saved = job.run.file("baseline.json") if job.run is not None else None
     known = job.processes.agreed(read_json(saved) if saved and saved.exists() else None)
     if known is not None:
         try:
-            return Record.model_validate(known)
+            return Records(map(Record.model_validate, known.get("records", [known])))
         except ValidationError as error:
             raise DeepcorrectError(f"{saved}: not a record ({error.error_count()} fields are wrong); delete it") from None
-    (record,) = assess_as(job, [(distortion, levels)])
+    records = assess_as(job, [(distortion, levels)])
     if job.run is not None:
-        job.run.write_json("baseline.json", record.model_dump(mode="json"))
-    return record
+        measured = [record.model_dump(mode="json") for record in records]
+        job.run.write_json("baseline.json", measured[0] if len(measured) == 1 else {"records": measured})
+    return records
 
 
 def train_baseline(job: Job, recipe: Recipe, ladders: Ladders, *, half: bool = False) -> list[Record]:

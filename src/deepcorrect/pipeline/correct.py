@@ -32,7 +32,7 @@ from deepcorrect.pipeline.baselines import (
 )
 from deepcorrect.pipeline.given_ranking import check_ranking
 from deepcorrect.pipeline.job import Job
-from deepcorrect.pipeline.measure import measure
+from deepcorrect.pipeline.measure import measure_each
 from deepcorrect.pipeline.penultimate import keep_penultimate
 from deepcorrect.pipeline.rank import RankingOptions, rank, ranking_traits
 from deepcorrect.pipeline.traits import answers_stages, traits_of
@@ -112,7 +112,7 @@ def correct(
     """Rank (unless a ``ranking`` is given, or none is needed), choose, attach, train and measure.
 
     Returns:
-        The correction, left attached, and the records without and with it.
+        The correction, left attached, and the records without and with it; of a mixture, under each member.
     """
     job.require_training()
     check_options(job, options)
@@ -144,10 +144,10 @@ def correct(
             ranking.save(job.run.file("ranking.json"))
         filters = (choose_locally if options.ranking == "local" else choose_globally)(ranking, shares)
     plan = _plan(options, distortion.name, filters)
-    correction, record = _train_and_measure(
+    correction, records = _train_and_measure(
         job, options.name, distortion, levels, plan, recipe, half, of, random=options.ranking == "random"
     )
-    return correction, Records([baseline, record])
+    return correction, Records([*baseline, *records])
 
 
 def finetune(
@@ -171,8 +171,8 @@ def finetune(
         of = training_traits("finetune", measured, recipe, half, plan.model_dump())
         job.run.claim({BASELINE: measured} | _trained_stages(job, name, distortion, levels, measured, of))
     baseline = measure_baseline(job, distortion, levels)
-    correction, record = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
-    return correction, Records([baseline, record])
+    correction, records = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
+    return correction, Records([*baseline, *records])
 
 
 def train_and_measure(
@@ -185,13 +185,15 @@ def train_and_measure(
     *,
     half: bool,
     random: bool = False,
-) -> tuple[Correction, Record]:
+) -> tuple[Correction, list[Record]]:
     """Attach what a plan says, train it, measure it on the test images, and leave it attached.
 
+    One record is returned, or of a mixture one for each member.
+
     Args:
-        name: of the record.
+        name: of the network in the records.
         half: round the trained weights to half precision, measure and save them so.
-        random: whether the plan's filters were drawn at random; noted in the record.
+        random: whether the plan's filters were drawn at random; noted in the records.
 
     Raises:
         DeepcorrectError: the plan does not fit the network, or the job's run holds another training. Whatever is raised, the
@@ -245,7 +247,7 @@ def _train_and_measure(
     of: Traits,
     *,
     random: bool = False,
-) -> tuple[Correction, Record]:
+) -> tuple[Correction, list[Record]]:
     samples = Samples(job.data, distortion, levels, seed=job.seed, device=job.device, task=job.task)
     samples.ask("baseline", job.model)
     keep_penultimate(job, distortion, levels, "baseline")
@@ -255,8 +257,8 @@ def _train_and_measure(
     try:
         samples.ask(name, job.model)
         keep_penultimate(job, distortion, levels, name)
-        record = measure(
-            job, name, distortion, levels, count_parameters(correction.parameters()),
+        records = measure_each(
+            job, name, [(distortion, levels)], count_parameters(correction.parameters()),
             of=of, kind=kind_of_plan(plan), random=random,
         )  # fmt: skip
         if job.run is not None:
@@ -264,7 +266,7 @@ def _train_and_measure(
     except BaseException:
         correction.detach()
         raise
-    return correction, record
+    return correction, records
 
 
 def _plan(options: CorrectionOptions, distortion: str, filters: dict[str, tuple[int, ...]]) -> Plan:

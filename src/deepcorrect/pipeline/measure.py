@@ -12,7 +12,7 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.names import readable
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, parts_of
 from deepcorrect.evaluation.answers import keep_answers
 from deepcorrect.evaluation.cost import multiply_accumulates
 from deepcorrect.evaluation.sweep import Evaluation, evaluate, observe
@@ -87,11 +87,13 @@ def measure_each(
     of: Traits | None = None,
     kind: Kind | None = None,
     random: bool = False,
-) -> Records:
-    """As ``measure``, under several distortions: one after the other, but with one pass over the clean images.
+) -> list[Record]:
+    """As ``measure``, under several distortions one after the other, but with one pass over the clean images.
 
-    A run keeps every record as soon as it is measured; the same call measures only what is missing.
+    Under a mixture it is each of its members. A run keeps every record as soon as it is measured; the same call measures only
+    what is missing.
     """
+    ladders = parts_of(ladders)
     kept = job.processes.agreed(_kept_records(job.run) if job.run is not None else {})
     if job.run is not None:
         job.run.claim(answers_stages(job, name, ladders, of))

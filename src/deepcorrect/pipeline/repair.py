@@ -249,7 +249,7 @@ def _trained(
     job.run.claim({BASELINE: traits_of(job, distortion, severities)})
     before = measure_baseline(job, distortion, severities)
     correction, after = train_and_measure(job, name, distortion, severities, plan, recipe, half=half)
-    job.run.finish([before, after], job.device)
+    job.run.finish([*before, *after], job.device)
     return correction
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, parts_of
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.inspection import structure
 
@@ -34,11 +34,12 @@ def answers_stages(job: Job, network: str, ladders: Ladders, of: Traits | None =
 
     Args:
         network: what it is called.
+        ladders: of a mixture, its members are measured.
         of: what decides what it answers; the traits of the job's network without it.
     """
     network_traits = of or traits_of(job)
     stages: dict[str, Traits] = {IMAGES: {"data": job.data_fingerprint()}}
-    for distortion, levels in ladders:
+    for distortion, levels in parts_of(ladders):
         at = ", ".join(f"{level:g}" for level in levels)
         under = distortion_traits(distortion, levels, job.example[:1], job.seed)
         stages[f"answers of {network} under {distortion.name} at {at}"] = {**network_traits, **under}

@@ -5,9 +5,9 @@ alone, and the rest of the network runs. The priority is the gain in top-1 accur
 
     tau(i, j) = p_swap(i, j) - p_b,
 
-averaged over the severity levels, and under a mixture over its members. The same passes give the gains of the task's other scores; of a classifier two smoother ones,
-in the probability of the true class and in its margin (its logit less the largest other one). Pairs of a filter and an image
-whose result the swap cannot change are not run.
+averaged over the severity levels, and under a mixture over its members. The same passes give the gains of the task's other
+scores; of a classifier two smoother ones, in the probability of the true class and in its margin (its logit less the largest
+other one). Pairs of a filter and an image whose result the swap cannot change are not run.
 """
 
 from __future__ import annotations

@@ -72,12 +72,14 @@ def noted(folder: Path) -> dict[str, Any]:
 def distortion_traits(distortion: Distortion, levels: Sequence[float], image: Tensor, seed: int) -> dict[str, object]:
     """What tells a distortion from others: its name, its levels, and what it makes of an image, (1, C, H, W).
 
-    A distortion of the user's may be another function under the same name.
+    A distortion of the user's may be another function under the same name. Of a mixture each member is told.
     """
+    parts = distortion.parts(levels)
+    prints = [_print_of(part, max(severities), image, seed) if severities else None for part, severities in parts]
     return {
         "distortion": distortion.name,
         "levels": [float(level) for level in levels],
-        "function": _print_of(distortion, max(levels), image, seed) if levels else None,
+        "function": prints[0] if len(prints) == 1 else prints,
     }
 
 

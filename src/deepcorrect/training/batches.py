@@ -30,7 +30,8 @@ class TrainingBatch(NamedTuple):
 def distort_share(
     images: Tensor, share: float, distortion: Distortion, levels: Sequence[float], stream: torch.Generator, part: Part
 ) -> Tensor:
-    """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1)."""
+    """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1); a mixture also draws
+    the distortion of each."""
     count = int(part.whole * share)
     steps = torch.tensor(levels, device=images.device)
     severity = part.of(steps[torch.randint(len(steps), (count,), generator=stream, device=images.device)])

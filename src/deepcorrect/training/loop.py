@@ -26,6 +26,7 @@ from deepcorrect.base.progress import EpochMetrics, Reporter, Silent
 from deepcorrect.base.seeding import Use, generator, own_random_state
 from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.sweep import evaluate
 from deepcorrect.tasks.base import Task
@@ -34,6 +35,9 @@ from deepcorrect.training.batches import TrainingBatch, TrainingBatches
 from deepcorrect.training.optimizers import Optimizer
 from deepcorrect.training.recipes import Recipe
 from deepcorrect.training.teacher import Teacher
+
+MEMBERS_IN_FULL = 4
+"""Up to so many members of a mixture are each validated on as many images as a single distortion."""
 
 
 def train(
@@ -61,7 +65,8 @@ def train(
             training mode several outputs of which one is called ``logits`` and trained on.
         trained: the module whose parameters are trained, the network itself or a part of it.
         data: its training images are trained on, its validation images choose the epoch. Training images need labels only if
-            the recipe gives the labels' loss a weight (``distill`` below 1).
+            the recipe gives the labels' loss a weight (``distill`` below 1). Under a mixture the epoch is chosen by the mean
+            over the members, each measured by itself; of more than four, fewer images are used, so that this takes no longer.
         recipe: epochs, rates, batch size, augmentation, precision.
         distortion: what the recipe's share of each batch suffers; None trains on clean images.
         levels: severities above 0 to draw from, and to validate at (with the clean level); none without a distortion.
@@ -94,6 +99,7 @@ def train(
     )  # fmt: skip
     optimizer = Optimizer(trained.parameters(), recipe)
     state = _State.restore(checkpoint, trained, optimizer, processes)
+    validation = validation_images(data, recipe, distortion, levels, seed)
     reporter.advance(len(state.history) * recipe.images_an_epoch(len(data.train)))
     for epoch in range(len(state.history), recipe.epochs):
         started = time.perf_counter()
@@ -123,9 +129,6 @@ def train(
         processes.average(trained)
         mean = processes.total(torch.stack([losses, torch.tensor(float(seen), device=device)]))
         seconds = time.perf_counter() - started
-        validation = data.validation
-        if recipe.validate_images is not None:
-            validation = validation.balanced(recipe.validate_images, seed)
         measured = evaluate(
             network, validation, distortion or _IDENTITY, levels if distortion else (),
             classes=len(data.classes), seed=seed, device=device, precision=recipe.precision, processes=processes, task=task,
@@ -133,7 +136,8 @@ def train(
         loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
         metric = task.metrics[0]
         metrics = EpochMetrics(
-            epoch + 1, position + 1, loss_an_image, rate, measured.metrics[metric], images / seconds, seconds, metric
+            epoch + 1, position + 1, loss_an_image, rate, measured.metrics[metric], images / seconds, seconds, metric,
+            {member.distortion: member.metrics[metric] for member in measured.members},
         )  # fmt: skip
         state.add(metrics, trained)
         if checkpoint is not None:
@@ -142,6 +146,20 @@ def train(
     trained.load_state_dict(state.best)
     network.eval()
     return state.history
+
+
+def validation_images(
+    data: Dataset, recipe: Recipe, distortion: Distortion | None, levels: Sequence[float], seed: int
+) -> Images:
+    """Those that an epoch is validated on: as many as the recipe says, drawn by seed evenly over the classes.
+
+    The more members above four a mixture has, the fewer: validation takes at most four times as long as under one distortion.
+    """
+    count = len(data.validation) if recipe.validate_images is None else min(recipe.validate_images, len(data.validation))
+    members = len(distortion.parts(levels)) if distortion is not None else 1
+    if members > MEMBERS_IN_FULL:
+        count = max(1, -(-count * MEMBERS_IN_FULL // members))
+    return data.validation.balanced(count, seed) if count < len(data.validation) else data.validation
 
 
 _IDENTITY = Distortion("none", lambda images, severity: images, {})
