@@ -29,7 +29,7 @@ def job_of(labels: Tensor | int | None = None, test: ImageSet | None = None, run
     """A job whose network classifies every clean image correctly; its training and validation labels may be replaced."""
     network = make_toy("batch-norm")
     everything = labelled_by(network, random_images(150))
-    train, validation, own = (everything.take(part) for part in torch.arange(150).split([80, 40, 30]))
+    train, validation, own = (everything.take(part) for part in torch.arange(150).tensor_split((80, 120)))
     if labels is not None:
         train, validation = (part.labelled(torch.as_tensor(labels).expand(len(part))) for part in (train, validation))
     return dc.Job(network, Dataset("own", tuple("01234"), "cifar", train, validation, test or own), seed=3, run=run)
@@ -37,7 +37,8 @@ def job_of(labels: Tensor | int | None = None, test: ImageSet | None = None, run
 
 def answers(job: dc.Job, images: ImageSet) -> Tensor:
     with torch.no_grad():
-        return job.model(as_float(images.images)).argmax(1)
+        logits: Tensor = job.model(as_float(images.images))
+        return logits.argmax(1)
 
 
 def worked(job: dc.Job) -> tuple[dict[str, tuple[int, ...]], dict[str, list[float]], list[Record]]:

@@ -17,6 +17,7 @@ from deepcorrect.cli.groups import Common, Ranked, Training, spread
 def assess(
     model: o.Model,
     common: Common,
+    unlabelled: o.Unlabelled = None,
     distortion: o.Distortions = "blur,noise",
     levels: o.Levels = None,
     out: o.Out = None,
@@ -28,7 +29,7 @@ def assess(
     from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.pipeline.baselines import assess as assess_job
 
-    with loading.open_job(model, common) as job:
+    with loading.open_job(model, common, unlabelled=unlabelled) as job:
         ladders = parsing.ladders_of(job, distortion, levels)
         settings = {"model": model, "ladders": [[ladder.distortion.name, *ladder.levels] for ladder in ladders]}
         records = keeping.open_run(job, out, "assess", settings, ladders) or assess_job(job, ladders)
@@ -41,6 +42,7 @@ def rank(
     model: o.Model,
     common: Common,
     ranked: Ranked,
+    unlabelled: o.Unlabelled = None,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "all",
@@ -62,7 +64,7 @@ def rank(
     from deepcorrect.runs.ideal import read_ideal
 
     options = parsing.ranking_options(ranked)
-    with loading.open_job(model, common) as job:
+    with loading.open_job(model, common, unlabelled=unlabelled) as job:
         ladder = parsing.ladder_of(job, distortion, levels)
         chosen = parsing.pick_convolutions(job, layers)
         shares = dict(zip((layer.name for layer in chosen), parsing.shares_of(share, chosen), strict=True))
@@ -102,6 +104,7 @@ def correct(
     model: o.Model,
     common: Common,
     training: Training,
+    unlabelled: o.Unlabelled = None,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
@@ -126,8 +129,8 @@ def correct(
     from deepcorrect.pipeline.correct import correct as correct_job
     from deepcorrect.pipeline.given_ranking import check_ranking
 
-    recipe = parsing.recipe_for("correct", training, common)
-    with loading.open_job(model, common, trains=True) as job:
+    recipe = parsing.recipe_for("correct", training, common, labels=unlabelled is None)
+    with loading.open_job(model, common, trains=True, unlabelled=unlabelled) as job:
         ladder = parsing.ladder_of(job, distortion, levels)
         chosen = parsing.pick_convolutions(job, layers)
         plan = CorrectionOptions(
@@ -163,6 +166,7 @@ def finetune(
     model: o.Model,
     common: Common,
     training: Training,
+    unlabelled: o.Unlabelled = None,
     distortion: o.DistortionName = "blur",
     levels: o.Levels = None,
     layers: o.Layers = "3",
@@ -176,8 +180,8 @@ def finetune(
     from deepcorrect.models.layers import pick
     from deepcorrect.pipeline.correct import finetune as finetune_job
 
-    recipe = parsing.recipe_for("finetune", training, common)
-    with loading.open_job(model, common, trains=True) as job:
+    recipe = parsing.recipe_for("finetune", training, common, labels=unlabelled is None)
+    with loading.open_job(model, common, trains=True, unlabelled=unlabelled) as job:
         ladder = parsing.ladder_of(job, distortion, levels)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {
@@ -198,6 +202,7 @@ def finetune(
 def evaluate(
     model: o.Model,
     common: Common,
+    unlabelled: o.Unlabelled = None,
     correction: o.CorrectionName = None,
     distortion: o.CorrectionsOwn = None,
     levels: o.Levels = None,
@@ -220,7 +225,7 @@ def evaluate(
 
     path = find_correction(correction) if correction else None
     trained_against = read_header(path).distortion if path else "blur"
-    with loading.open_job(model, common, corrections=[path] if path else []) as job:
+    with loading.open_job(model, common, corrections=[path] if path else [], unlabelled=unlabelled) as job:
         ladder = parsing.ladder_of(job, distortion or trained_against, levels)
         settings = {"model": model, "correction": correction, "distortion": ladder.distortion.name, "levels": ladder.levels}
         settings |= {"restore": restore} if restore else {}

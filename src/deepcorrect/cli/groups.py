@@ -17,7 +17,12 @@ from deepcorrect.cli.options import DATA_SPECS, Half, Json, Method, Precision, S
 class Source:
     """Where images come from."""
 
-    data: Annotated[str, panels.data("--data", metavar="DATA", help=DATA_SPECS)] = "cifar100"
+    data: Annotated[str | None, panels.data("--data", metavar="DATA", help=f"{DATA_SPECS} Default: cifar100.")] = None
+
+    @property
+    def spec(self) -> str:
+        """The data that are asked for, or the default ones."""
+        return self.data or "cifar100"
 
 
 @dataclass(frozen=True)

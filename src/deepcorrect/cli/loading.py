@@ -17,11 +17,13 @@ from deepcorrect.cli.groups import Common, Images
 from deepcorrect.datasets import Counts, Dataset, load_dataset
 from deepcorrect.datasets.class_names import read_class_names
 from deepcorrect.datasets.decoding import Resize
+from deepcorrect.datasets.unlabelled import learn_from
 from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.models.head import last_dense, replace_head
 from deepcorrect.models.labels import output_names
 from deepcorrect.models.layers import find_layers
 from deepcorrect.pipeline.job import Job, count_outputs, example_of
+from deepcorrect.pipeline.unlabelled import label_by_answers
 from deepcorrect.runs.held_out import hold_out, trainings
 
 
@@ -35,6 +37,7 @@ def open_job(
     new_head: bool = False,
     classifies: bool = True,
     corrections: Sequence[Path] = (),
+    unlabelled: Path | None = None,
 ) -> Iterator[Job]:
     """A job with the network and the data that the options name; progress bars are shown inside the context.
 
@@ -45,11 +48,13 @@ def open_job(
         new_head: whether the network gets a new last layer for the data's classes.
         classifies: whether the network's outputs are to be the data's classes.
         corrections: files of the corrections that are measured too.
+        unlabelled: folder of images without labels, which the network's own answers stand for.
     """
     keep_memory()
     processes = Processes.launched(common.device)
     device = processes.device or resolve_device(common.device)
-    data = _data_of(model, common, trains, classifies and not new_outputs and not new_head, corrections)
+    named = classifies and not new_outputs and not new_head
+    data = _data_of(model, common, trains, named, corrections, unlabelled)
     if new_outputs:
         data = replace(data, numbered=False)
     network = load_model(
@@ -64,28 +69,47 @@ def open_job(
     precision = resolve_precision(common.precision.value, device)
     with Bars() if processes.first else nullcontext(Silent()) as reporter:
         try:
-            yield Job(network, data, device, precision, common.seed, None, reporter, processes, classifies)
+            job = Job(network, data, device, precision, common.seed, None, reporter, processes, classifies)
+            if unlabelled is not None:
+                label_by_answers(job)
+            yield job
         except KeyboardInterrupt:
             tell("interrupted; the same command with the same --out continues")
             raise
 
 
-def _data_of(model: str, common: Common, trains: bool, named: bool, corrections: Sequence[Path]) -> Dataset:
+def _data_of(
+    model: str, common: Common, trains: bool, named: bool, corrections: Sequence[Path], unlabelled: Path | None
+) -> Dataset:
     """The data for a network: classes matched with its outputs by name if ``named``, and not divided unless the network is
-    trained, or has been trained on a part of them."""
+    trained, or has been trained on a part of them.
+
+    With a folder of ``unlabelled`` images, the labelled ones, if there are any, are for testing alone.
+    """
     if common.classes and not named:
         raise DeepcorrectError(f"--classes {common.classes}: this command takes the data's classes as they are")
     names = (read_class_names(common.classes) if common.classes else output_names(model)) if named else None
     resize = find_resize(common, model)
-    data = open_data(common.data, common, resize, whole=not trains, outputs=names)
-    if trains:
-        return data
 
-    def everything() -> Dataset:
-        unlimited = replace(common, limit=None)
-        return open_data(common.data, unlimited, resize, whole=True, outputs=names, warn=lambda message: None)
+    def load(spec: str, trains: bool, given: Images = common) -> Dataset:
+        data = open_data(spec, given, resize, whole=not trains, outputs=names)
+        if trains:
+            return data
 
-    return hold_out(data, trainings([model, common.weights, *corrections]), everything, common.limit, tell)
+        def everything() -> Dataset:
+            unlimited = replace(given, limit=None)
+            return open_data(spec, unlimited, resize, whole=True, outputs=names, warn=lambda message: None)
+
+        return hold_out(data, trainings([model, common.weights, *corrections]), everything, common.limit, tell)
+
+    if unlabelled is None:
+        return load(common.spec, trains)
+    if common.data is not None and not trains:
+        raise DeepcorrectError(
+            f"--unlabelled {unlabelled}: this command takes either these images or those of --data {common.data}"
+        )
+    photos = load(f"images:{unlabelled}", trains, common if common.data is None else replace(common, split=None))
+    return photos if common.data is None else learn_from(photos, load(common.data, trains=False))
 
 
 def find_resize(given: Images, model: str | None = None) -> Resize | None:

@@ -97,6 +97,15 @@ Port = Annotated[
     int, panels.output("--port", metavar="N", min=1, max=65535, help="Port of the page, on this machine (127.0.0.1).")
 ]
 
+Unlabelled = Annotated[
+    Path | None,
+    panels.data(
+        "--unlabelled",
+        metavar="DIR",
+        help="Images in any folders, without labels, in place of labelled ones: the network's own answers to the clean images "
+        "stand for labels. With --data, tested on its labelled images; without, agreement with the clean answers is measured.",
+    ),
+]
 DistortionName = Annotated[
     str, panels.distortion("--distortion", metavar="NAME", help="blur, noise, or file.py:NAME of your own.")
 ]

@@ -16,11 +16,16 @@ from deepcorrect.ranking.result import Ranking, count_of_share
 from deepcorrect.training.recipes import Recipe, Regime, get_recipe
 
 
-def recipe_for(regime: Regime, training: Training, common: Common) -> Recipe:
-    """The recipe that the options ask for; ``--precision``, where it is named, is that of training too."""
+def recipe_for(regime: Regime, training: Training, common: Common, *, labels: bool = True) -> Recipe:
+    """The recipe that the options ask for; ``--precision``, where it is named, is that of training too.
+
+    Args:
+        labels: whether the training images have labels.
+    """
     precision = None if common.precision.value == "auto" else common.precision.value
     changes = {"epochs": training.epochs, "rate": training.rate, "batch_size": training.batch_size}
-    return get_recipe(training.recipe, regime, **changes, precision=precision)
+    recipe = get_recipe(training.recipe, regime, **changes, precision=precision)
+    return recipe if labels else recipe.without_labels()
 
 
 def ranking_options(ranked: Ranked) -> RankingOptions:

@@ -1,4 +1,4 @@
-"""Labelled images from a spec: ``cifar100``, ``digits``, ``folder:DIR``, a data set's own layout of folders, or ``hf:NAME``."""
+"""Images from a spec: ``cifar100``, ``digits``, ``folder:DIR``, a data set's own layout of folders, ``hf:NAME``, ``images:DIR``."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def load_dataset(
 
     Args:
         spec: ``cifar100`` (its official files lie under ``root``), ``digits``, ``folder:DIR`` (one sub-folder a class),
-            ``caltech101:DIR``, ``caltech256:DIR`` or ``sun397:DIR`` (as they are distributed, unpacked in DIR), or ``hf:NAME``
-            (a data set of the Hugging Face hub, or a folder of ``save_to_disk``).
+            ``caltech101:DIR``, ``caltech256:DIR`` or ``sun397:DIR`` (as they are distributed, unpacked in DIR), ``hf:NAME``
+            (a data set of the Hugging Face hub, or a folder of ``save_to_disk``), or ``images:DIR`` (all images in a folder and
+            its sub-folders, without labels).
         limit: images of each class to take at most, of each of the three parts.
         resize, grey, skip_bad, workers, counts, warn: for images in files, see ``deepcorrect.datasets.folder.read_folder``.
         whole: whether images that come undivided stay so, to be measured on: validation and test images are then all of them,
@@ -78,6 +79,13 @@ def _read(
             Path(place).expanduser(), layout=kind,
             resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, whole=whole, warn=warn,
         )  # fmt: skip
+    if kind == "images" and place:
+        from deepcorrect.datasets.unlabelled import read_unlabelled
+
+        return read_unlabelled(
+            Path(place).expanduser(),
+            resize=resize, grey=grey, skip_bad=skip_bad, workers=workers, counts=counts, whole=whole, warn=warn,
+        )  # fmt: skip
     if kind == "hf" and place:
         from deepcorrect.datasets.hub import read_hub
 
@@ -95,4 +103,4 @@ def _read(
 
         return read_digits()
     folders = ", ".join(f"{name}:DIR" for name in LAYOUTS)
-    raise DeepcorrectError(f"{argument('data', spec)}: unknown; use cifar100, digits, hf:NAME, or {folders}")
+    raise DeepcorrectError(f"{argument('data', spec)}: unknown; use cifar100, digits, hf:NAME, {folders}, or images:DIR")

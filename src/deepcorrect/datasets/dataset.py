@@ -16,6 +16,8 @@ from deepcorrect.datasets.division import Counts, divide
 from deepcorrect.datasets.images import UNLABELLED, Images
 
 PARTS = ("train", "validation", "test")
+TESTED_ON = ", tested on "
+"""In the name of data, between what is trained on and what is tested on, where these come from different places."""
 SMALL = 64
 """Images up to this many pixels wide take the CIFAR ladder, larger ones ImageNet's."""
 
@@ -45,7 +47,7 @@ class Dataset(Shown):
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{len(images):,} {part}" for part, images in self._parts().items())
-        return f"Dataset({self.name!r}: {len(self.classes):,} classes, {_size(self.test)}; {parts})"
+        return f"Dataset({self.name!r}: {self._labels()}, {_size(self.test)}; {parts})"
 
     def views(self) -> list[View]:
         """What is in each part."""
@@ -58,8 +60,11 @@ class Dataset(Shown):
             )
             for part, images in self._parts().items()
         ]
-        title = f"Data {self.name}: {len(self.classes):,} classes, severity levels for {self.ladder}"
+        title = f"Data {self.name}: {self._labels()}, severity levels for {self.ladder}"
         return [View(Table(title, ("Part", "Images", "Classes", "Channels x height x width"), rows))]
+
+    def _labels(self) -> str:
+        return f"{len(self.classes):,} classes" if self.classes else "without labels"
 
     def _parts(self) -> dict[str, Images]:
         return {"training": self.train, "validation": self.validation, "test": self.test}
@@ -99,7 +104,7 @@ class Dataset(Shown):
                 warn(reason)
             elif lacking:
                 remedy = (
-                    "give every class ten or more"
+                    f"give {'every class ' if classes else ''}ten or more"
                     if counts is None
                     else f"give smaller numbers to {argument('counts', option='split')}"
                 )
@@ -128,8 +133,8 @@ class Dataset(Shown):
         """
         if not len(self.train) or not len(self.validation):
             raise DeepcorrectError(
-                f"{self.name}: no images to train on, all are for measuring; add folders train and val, or give every class "
-                "ten images or more"
+                f"{self.name}: no images to train on, all are for measuring; "
+                + ("add folders train and val, or give every class ten images or more" if self.classes else "give ten or more")
             )
         self.validation.require_labels("the choice of the best epoch")
 
@@ -195,7 +200,7 @@ def _whole(source: Images) -> tuple[Images, Images, Images]:
 def _tell_missing(name: str, classes: Sequence[str], parts: Mapping[str, Images], warn: Callable[[str], None]) -> None:
     """Say which classes have no images in a part that has some."""
     for part, images in {id(images): (part, images) for part, images in parts.items() if len(images)}.values():
-        sizes = torch.bincount(images.labels.cpu(), minlength=len(classes))
+        sizes = torch.bincount(images.labels.cpu() - UNLABELLED, minlength=len(classes) + 1)[1:]
         missing = [classes[label] for label in (sizes == 0).nonzero()[:, 0].tolist()]
         if missing:
             named = f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
 from deepcorrect.base.words import argument
-from deepcorrect.datasets.images import Images, rank_within_class
+from deepcorrect.datasets.images import UNLABELLED, Images, rank_within_class
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 def split(source: Kind, share: float, seed: int) -> tuple[Kind, Kind]:
     """Set ``share`` of every class aside (rounded, at least one image where a class has two): (rest, set aside)."""
     shuffled = torch.randperm(len(source), generator=generator(seed, Use.SPLIT))
-    labels = source.labels[shuffled]
+    labels = source.labels[shuffled] - UNLABELLED  # images without labels are divided as one class
     sizes = torch.bincount(labels)
     quota = (sizes * share).round().clamp_min(1).minimum((sizes - 1).clamp_min(0))
     aside = rank_within_class(labels) < quota[labels]

@@ -84,7 +84,7 @@ def given_as(data: Any, role: Role, *, normalization: Normalization | None = Non
             data.require_training()
         if not len(part):
             raise DeepcorrectError(f"{data.name}: no {role} images in it")
-        return Given(part, data.name, data.classes, data)
+        return Given(part, data.name, data.classes or None, data)
     if is_arrays(data):  # not a list of pairs
         return Given(from_arrays(data, normalization), "arrays", None)
     items = _items(data, normalization)

@@ -43,7 +43,7 @@ class Name(NamedTuple):
 def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str], None]) -> Dataset:
     """The data with the numbers of a network's outputs as labels and the names of the outputs as classes.
 
-    If classes and outputs are the same already, nothing changes.
+    If classes and outputs are the same already, nothing changes. Data without labels get the outputs' names.
 
     Args:
         outputs: the network's, in their order.
@@ -52,6 +52,8 @@ def label_by_outputs(data: Dataset, outputs: Sequence[str], warn: Callable[[str]
     Raises:
         DeepcorrectError: as ``match_classes``.
     """
+    if not data.classes:
+        return replace(data, classes=_shown(outputs))
     matched = match_classes(data.classes, outputs, data.name)
     if matched is None:
         warn(

@@ -117,7 +117,7 @@ def dataset_of(network: nn.Module, *, train: Given | None = None, validation: Gi
     example = first_images(test.images).to(device_of(network))
     outputs = ask(network, example, test.name).shape[1]
     known = [given for given in (train, validation, test) if given is not None]
-    dataset = next((given.dataset for given in known if given.dataset is not None), None)
+    dataset = next((each.dataset for each in known if each.dataset is not None and each.dataset.classes), None)
     data = Dataset(
         first.name,
         dataset.classes if dataset is not None else _classes(known, outputs),

@@ -8,15 +8,22 @@ answers is called *agreement*: an image on which the network is wrong counts as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from deepcorrect.base.device import Precision
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.processes import Processes
 from deepcorrect.datasets.images import UNLABELLED, Images
 from deepcorrect.distortions.base import Distortion
 from deepcorrect.evaluation.sweep import observe
-from deepcorrect.pipeline.job import Job
+from deepcorrect.models.stand_in import switched_off
+from deepcorrect.pipeline.job import Job, count_outputs
+from deepcorrect.tasks.base import Task
+from deepcorrect.tasks.classification import CLASSIFICATION
 
 _NONE = Distortion("none", lambda images, severity: images)
 
@@ -32,30 +39,52 @@ def label_by_answers(job: Job) -> None:
         DeepcorrectError: the answers of the job's task are no labels, or the network answers with NaN.
     """
     data = job.data
-    validation = data.validation.labelled(clean_answers(job, data.validation))
-    test, parts = data.test, ["validation"]
-    if data.test is data.validation:
-        test = validation
-        parts.append("test")
-    elif not (data.test.labels != UNLABELLED).any():
-        test = data.test.labelled(clean_answers(job, data.test))
-        parts.append("test")
-    job.data = replace(data, train=data.train.unlabelled(), validation=validation, test=test, self_labelled=tuple(parts))
+    whole = data.test is data.validation
+    unknown = [part for part in ("validation", "test") if part == "validation" or whole or not _known(data.test)]
+    answered = {part: getattr(data, part) for part in (unknown[:1] if whole else unknown)}
+    for part, images in answered.items():
+        job.reporter.stage(f"answers to clean {part} images", len(images))
+        answers = clean_answers(
+            job.model, images,
+            seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
+            progress=job.reporter.advance, task=job.task,
+        )  # fmt: skip
+        answered[part] = images.labelled(answers)
+    parts = answered | ({"test": answered["validation"]} if whole else {})
+    classes = data.classes or tuple(map(str, range(count_outputs(job.model, data, job.example))))
+    job.data = replace(data, classes=classes, train=data.train.unlabelled(), **parts, self_labelled=tuple(unknown))
+    said = "agreement with them" if "test" in unknown else "accuracy by the labels of the test images"
+    job.reporter.tell(f"without labels: the network's answers to clean images stand for them; measured is {said}")
 
 
-def clean_answers(job: Job, images: Images) -> Tensor:
-    """What the network answers to each image as it is, (N,) int64: of a classifier the most likely class.
+def clean_answers(
+    model: nn.Module,
+    images: Images,
+    *,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    precision: Precision = "fp32",
+    processes: Processes | None = None,
+    progress: Callable[[int], None] | None = None,
+    task: Task = CLASSIFICATION,
+) -> Tensor:
+    """What a network, without its correction if it has one, answers to each image as it is, (N,) int64.
+
+    Of a classifier that is the most likely class. The arguments are those of ``deepcorrect.evaluation.sweep.observe``.
 
     Raises:
-        DeepcorrectError: the job's task has no answers that labels could be, or the network answers with NaN.
+        DeepcorrectError: the task has no answers that could be labels, or the network answers with NaN.
     """
-    job.reporter.stage("the network's answers to clean images", len(images))
-    observed = observe(
-        job.model, images, _NONE, (0.0,),
-        seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
-        progress=job.reporter.advance, task=job.task,
-    )  # fmt: skip
-    answers = job.task.answers(observed[0])
+    with switched_off(model.modules()):
+        observed = observe(
+            model, images, _NONE, (0.0,),
+            seed=seed, device=device, precision=precision, processes=processes, progress=progress, task=task,
+        )  # fmt: skip
+    answers = task.answers(observed[0])
     if answers is None:
-        raise DeepcorrectError(f"{job.task.name}: images without labels are of use to classifiers alone; give labelled ones")
+        raise DeepcorrectError(f"{task.name}: images without labels are of use to classifiers alone; give labelled ones")
     return answers.long()
+
+
+def _known(images: Images) -> bool:
+    return bool((images.labels != UNLABELLED).any())

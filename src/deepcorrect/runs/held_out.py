@@ -12,7 +12,7 @@ from deepcorrect.adapters.file import read_trained_on
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.words import argument
-from deepcorrect.datasets.dataset import Dataset
+from deepcorrect.datasets.dataset import TESTED_ON, Dataset
 
 COMMANDS = ("correct", "finetune", "train-baseline", "train-head")
 
@@ -100,8 +100,8 @@ def hold_out(
 
 
 def _resolved(name: str) -> tuple[str, Path]:
-    """A spec whose folder is the same however it is reached."""
-    kind, _, place = name.partition(":")
+    """The spec of what is trained on, its folder the same however it is reached."""
+    kind, _, place = name.partition(TESTED_ON)[0].partition(":")
     return kind, Path(place).expanduser().resolve()
 
 
