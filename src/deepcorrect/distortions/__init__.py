@@ -1,4 +1,4 @@
-"""What ruins images, with a severity: blur, noise, common corruptions, the registry; and restoration, the alternative."""
+"""What ruins images, with a severity: blur, noise, the common corruptions, the registry; and restoration, the alternative."""
 
-from deepcorrect.distortions import blur, noise  # noqa: F401  they register themselves
-from deepcorrect.distortions.common import blurs, glass, noises, zoom  # noqa: F401  as do these
+from deepcorrect.distortions import blur, low_light, noise, white_balance  # noqa: F401  they register themselves
+from deepcorrect.distortions.common import colour, elastic, fog, frost, jpeg, pixelate, snow, spatter  # noqa: F401

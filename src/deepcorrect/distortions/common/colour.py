@@ -25,9 +25,7 @@ def brightness(images: Tensor, added: float) -> Tensor:
     return torch.where(value > 0, images * (raised / value), raised)
 
 
-@corruption(
-    "contrast", {224: (0.4, 0.3, 0.2, 0.1, 0.05), 64: (0.4, 0.3, 0.2, 0.1, 0.05), 32: (0.75, 0.5, 0.4, 0.3, 0.15)}
-)
+@corruption("contrast", {224: (0.4, 0.3, 0.2, 0.1, 0.05), 64: (0.4, 0.3, 0.2, 0.1, 0.05), 32: (0.75, 0.5, 0.4, 0.3, 0.15)})
 def contrast(images: Tensor, left: float) -> Tensor:
     """Bring all pixels nearer to the mean of their channel: what is left of the difference is ``left`` times as much.
 
@@ -69,3 +67,15 @@ def saturate(images: Tensor, factor: float, added: float) -> Tensor:
         return torch.where(depth > 0, coloured, images)
     red = torch.cat([value, value - wanted, value - wanted], 1)
     return torch.where(depth > 0, coloured, red)
+
+
+def luminance(images: Tensor) -> Tensor:
+    """How bright images look, (B, 1, H, W), by the weights of ITU-R BT.601; grey ones as they are.
+
+    Args:
+        images: (B, 1 or 3, H, W).
+    """
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue

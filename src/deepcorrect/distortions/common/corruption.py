@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.distortions.common.severity import SEVERITIES, Parameters, common
-from deepcorrect.distortions.registry import Function
+from deepcorrect.distortions.common.severity import SEVERITIES, Parameters
+from deepcorrect.distortions.registry import Function, register
 from deepcorrect.distortions.streams import Streams
 
 COLOUR = (1, 3)
@@ -82,7 +82,8 @@ def corruption(
     """
 
     def decorate(function: Function) -> Function:
-        common(name, random="streams" if random else False)(Corruption(name, function, Parameters(by_side), channels))
+        corrupts = Corruption(name, function, Parameters(by_side), channels)
+        register(name, levels=SEVERITIES, random="streams" if random else False, graded=True)(corrupts)
         return function
 
     return decorate

@@ -12,9 +12,7 @@ from torch import Tensor
 from deepcorrect.distortions.common.corruption import COLOUR, corruption
 
 
-@corruption(
-    "jpeg_compression", {224: (25, 18, 15, 10, 7), 64: (65, 58, 50, 40, 25), 32: (80, 65, 58, 50, 40)}, channels=COLOUR
-)
+@corruption("jpeg_compression", {224: (25, 18, 15, 10, 7), 64: (65, 58, 50, 40, 25), 32: (80, 65, 58, 50, 40)}, channels=COLOUR)
 def jpeg_compression(images: Tensor, quality: float) -> Tensor:
     """Save images as JPEG files, by Pillow, and read them again.
 

@@ -8,9 +8,7 @@ from torch import Tensor
 from deepcorrect.distortions.common.corruption import corruption
 
 
-@corruption(
-    "pixelate", {224: (0.6, 0.5, 0.4, 0.3, 0.25), 64: (0.9, 0.8, 0.7, 0.6, 0.5), 32: (0.95, 0.9, 0.85, 0.75, 0.65)}
-)
+@corruption("pixelate", {224: (0.6, 0.5, 0.4, 0.3, 0.25), 64: (0.9, 0.8, 0.7, 0.6, 0.5), 32: (0.95, 0.9, 0.85, 0.75, 0.65)})
 def pixelate(images: Tensor, share: float) -> Tensor:
     """Shrink images to a share of their sides and enlarge them again, both with a box filter.
 
