@@ -11,6 +11,7 @@ from deepcorrect.distortions.base import Ladder
 from deepcorrect.distortions.registry import get_distortion, get_distortions, parse_ladder
 from deepcorrect.models.layers import Layer, convolutions, pick
 from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.measure import matched
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Ranking, count_of_share
 from deepcorrect.training.recipes import Recipe, Regime, get_recipe
@@ -56,7 +57,7 @@ def ladder_of(job: Job, name: str, levels: str | None) -> Ladder:
 def ladders_of(job: Job, names: str, levels: str | None) -> list[Ladder]:
     """What to measure under: several distortions, each with its severities; of a mixture its members."""
     ladders = [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
-    return [part for ladder in ladders for part in ladder.distortion.parts(ladder.levels)]
+    return matched(job, [part for ladder in ladders for part in ladder.distortion.parts(ladder.levels)])
 
 
 def pick_convolutions(job: Job, given: str) -> list[Layer]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,6 +53,10 @@ class Images(ABC):
     @abstractmethod
     def on(self, device: torch.device) -> Images:
         """The same set, with what is in memory on a device."""
+
+    def file_names(self) -> np.ndarray | None:
+        """The path of each image's file as bytes, (N,); None where images do not come from files of their own."""
+        return None
 
     @abstractmethod
     def signature(self) -> bytes:
@@ -126,11 +131,13 @@ class ImageSet(Images):
 
     Attributes:
         images: (N, C, H, W), uint8, or float32 in [0, 1].
+        names: (N,), the path of each image's file as bytes, where images come from files of their own.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+    names: np.ndarray | None = None
 
     @classmethod
     def whole(cls, images: Tensor, labels: Tensor) -> ImageSet:
@@ -145,7 +152,8 @@ class ImageSet(Images):
 
     def take(self, positions: Tensor) -> ImageSet:
         """The images at ``positions``, with their own indices."""
-        return ImageSet(self.images[positions], self.labels[positions], self.indices[positions])
+        names = None if self.names is None else self.names[positions.cpu().numpy()]
+        return ImageSet(self.images[positions], self.labels[positions], self.indices[positions], names)
 
     def read(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
         """Group after group of images at the given positions, (B, C, H, W)."""
@@ -157,7 +165,11 @@ class ImageSet(Images):
 
     def on(self, device: torch.device) -> ImageSet:
         """The same set on a device."""
-        return ImageSet(self.images.to(device), self.labels.to(device), self.indices.to(device))
+        return ImageSet(self.images.to(device), self.labels.to(device), self.indices.to(device), self.names)
+
+    def file_names(self) -> np.ndarray | None:
+        """As they were when the images were read."""
+        return self.names
 
     def signature(self) -> bytes:
         """Every pixel, and for other numbers than uint8 their type."""

@@ -197,7 +197,11 @@ class StreamedSet(Images):
         groups = _in_order(len(self))
         for group, read in zip(groups, self.read(groups), strict=True):
             images[group] = read
-        return ImageSet(images, self.labels, self.indices)
+        return ImageSet(images, self.labels, self.indices, self.file_names())
+
+    def file_names(self) -> np.ndarray | None:
+        """Those of the stream, if its items are files."""
+        return self.stream.items if self.stream.items.dtype.kind == "S" else None
 
     def on(self, device: torch.device) -> StreamedSet:
         """The same set, its labels on a device."""

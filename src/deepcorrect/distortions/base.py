@@ -13,6 +13,7 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Part
 from deepcorrect.base.words import argument
+from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.streams import Streams
 
 DEFAULT = "default"
@@ -142,6 +143,22 @@ class Distortion:
     def fitted(self, ladder: str) -> Distortion:
         """The same for a kind of data, where one is made of others that each have levels for it."""
         return self
+
+    def matched(self, images: Images, levels: Sequence[float], seen: tuple[int, int]) -> Distortion:
+        """The same for some test images at some levels, where distorted images are not computed but come from files.
+
+        Args:
+            seen: height and width of what the network sees of these images.
+        """
+        return self
+
+    def require_function(self, purpose: str) -> None:
+        """Refuse a distortion that cannot distort any image, as ``purpose`` needs: one whose images come from files."""
+
+    @property
+    def known_index(self) -> int:
+        """The index of an image that it can distort."""
+        return 0
 
     def parts(self, levels: Sequence[float]) -> list[Ladder]:
         """What is measured and ranked under its own name: itself; of a mixture, each of its members at its own severities."""

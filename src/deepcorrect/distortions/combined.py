@@ -33,6 +33,8 @@ class Combined(Distortion, ABC):
         names = [member.name for member in members]
         if len(set(names)) < 2 or len(set(names)) < len(names):
             raise DeepcorrectError(f"distortion {name}: made of two or more distortions, each once, not of {', '.join(names)}")
+        for member in members:
+            member.require_function(f"distortion {name}")
         object.__setattr__(self, "members", tuple(member.fitted(ladder) for member in members))
         object.__setattr__(self, "ladder", ladder)
         known = all({ladder, DEFAULT} & member.ladders.keys() for member in self.members)

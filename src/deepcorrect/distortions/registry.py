@@ -11,12 +11,14 @@ A distortion of your own joins by one registration::
         return images * (1 - severity.view(-1, 1, 1, 1))
 
 Names combine: ``defocus_blur+gaussian_noise`` is one after the other, ``mix:blur,noise`` one at random for each image. A group,
-such as ``noises``, stands for its members in a list and in a mixture.
+such as ``noises``, stands for its members in a list and in a mixture. ``cifar-c:DIR`` and ``imagenet-c:DIR`` stand for the
+published corruptions in DIR, ``cifar-c:DIR/fog`` for one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from torch import Tensor
@@ -25,23 +27,16 @@ from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.plugins import load_file
 from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import DEFAULT, Distortion, Ladder, Random, as_levels
+from deepcorrect.distortions.cifar_c import CifarC
 from deepcorrect.distortions.combined import Composition, Mixture
+from deepcorrect.distortions.groups import GROUPS as GROUPS
+from deepcorrect.distortions.imagenet_c import ImageNetC
+from deepcorrect.distortions.published import Published
 
-_NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")
-_BLURS = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur")
-_WEATHER = ("snow", "frost", "fog", "brightness")
-_DIGITAL = ("contrast", "elastic_transform", "pixelate", "jpeg_compression")
-GROUPS: dict[str, tuple[str, ...]] = {
-    "imagenet-c": (*_NOISES, *_BLURS, *_WEATHER, *_DIGITAL),
-    "imagenet-c-extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
-    "noises": _NOISES,
-    "blurs": _BLURS,
-    "weather": _WEATHER,
-    "digital": _DIGITAL,
-}
-"""Distortions that are asked for together, by the name of the group."""
 _ALIASES = {"jpeg": "jpeg_compression", "elastic": "elastic_transform"}
 _MIX = "mix:"
+_LAYOUTS: dict[str, type[CifarC] | type[ImageNetC]] = {"cifar-c": CifarC, "imagenet-c": ImageNetC}
+"""How published corruptions are read, by what stands before the colon."""
 
 _REGISTRY: dict[str, Distortion] = {}
 Function = Callable[..., Tensor]
@@ -99,7 +94,7 @@ def get_distortions(specs: str) -> list[Distortion]:
     """
     before, mix, mixed = specs.partition(_MIX)
     names = [name for name in before.split(",") if name or not mix]
-    found = [_of_name(each, specs) for name in names for each in GROUPS.get(name, (name,))]
+    found = [each for name in names for each in _published(name) or _of_group(name, specs)]
     if mix:
         found.append(Mixture(get_distortions(mixed), f"{_MIX}{mixed}"))
     named = [distortion.name for distortion in found]
@@ -108,7 +103,19 @@ def get_distortions(specs: str) -> list[Distortion]:
     return found
 
 
+def _of_group(name: str, spec: str) -> list[Distortion]:
+    return [_of_name(each, spec) for each in GROUPS.get(name, (name,))]
+
+
+def _published(name: str) -> list[Published]:
+    """The published corruptions that a name with the name of a layout in front stands for; none of any other name."""
+    layout, _, place = name.partition(":")
+    return _LAYOUTS[layout].found_in(Path(place).expanduser()) if layout in _LAYOUTS and place else []
+
+
 def _of_name(name: str, spec: str) -> Distortion:
+    if published := _published(name):
+        return published[0]
     name = _ALIASES.get(name, name)
     path, separator, registered = name.rpartition(":")
     if "+" in name and not Path(path).is_file():
@@ -118,8 +125,12 @@ def _of_name(name: str, spec: str) -> Distortion:
     if registered not in _REGISTRY:
         if separator:
             raise DeepcorrectError(f"{argument('distortion', spec)}: {path} registers no distortion {registered!r}")
-        known = ", ".join(sorted({*_REGISTRY, *GROUPS}))
-        raise DeepcorrectError(f"{argument('distortion', spec)}: unknown distortion {registered!r}; known: {known}")
+        known = sorted({*_REGISTRY, *GROUPS})
+        similar = get_close_matches(registered, known, 1)
+        meant = f"; did you mean {similar[0]}" if similar else ""
+        raise DeepcorrectError(
+            f"{argument('distortion', spec)}: unknown distortion {registered!r}{meant}; known: {', '.join(known)}"
+        )
     return _REGISTRY[registered]
 
 

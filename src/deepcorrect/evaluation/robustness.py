@@ -9,30 +9,18 @@ from typing import Any
 
 from deepcorrect.base.showing import Plot, Shown, View
 from deepcorrect.base.tables import Table
-from deepcorrect.distortions.registry import GROUPS
+from deepcorrect.distortions.groups import GROUPS, in_order
 from deepcorrect.evaluation import alexnet
 from deepcorrect.evaluation.levels import level_name
 
 FILES_OF = ("cifar-c/", "imagenet-c/")
 """Before the name of a corruption whose images were read from published files."""
-_ORDER = [corruption for group in ("imagenet-c", "imagenet-c-extra") for corruption in GROUPS[group]]
 
 
 def corruption_of(distortion: str) -> tuple[str, str]:
     """Whose files a distortion's images come from, nobody's if it is computed, and the corruption's name in the literature."""
     prefix = next((prefix for prefix in FILES_OF if distortion.startswith(prefix)), "")
     return prefix, distortion.removeprefix(prefix)
-
-
-def is_common(distortion: str) -> bool:
-    """Whether it is a common corruption: one of ImageNet-C's 15, or of the 4 extra ones."""
-    return corruption_of(distortion)[1] in _ORDER
-
-
-def in_order(distortions: Iterable[str]) -> list[str]:
-    """Common corruptions in the order of the literature, then the others as they come."""
-    known = {corruption: index for index, corruption in enumerate(_ORDER)}
-    return sorted(distortions, key=lambda distortion: known.get(corruption_of(distortion)[1], len(known)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +48,8 @@ class Robustness(Shown):
     @property
     def corruptions(self) -> dict[str, tuple[float, ...]]:
         """Accuracy at each severity by the corruption's name in the literature, in the order of the literature."""
-        return {corruption_of(name)[1]: self.accuracy[name] for name in in_order(self.accuracy)}
+        known = {corruption_of(name)[1]: row for name, row in self.accuracy.items()}
+        return {name: known[name] for name in in_order(known)}
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

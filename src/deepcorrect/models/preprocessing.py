@@ -48,6 +48,13 @@ class Prepare(nn.Module):
         return prepared
 
 
+def seen_size(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what a network sees of images of a size, as far as it is known to crop them."""
+    crops = (module.crop for module in network.modules() if isinstance(module, Prepare))
+    crop = next((crop for crop in crops if crop is not None), None)
+    return size if crop is None else (min(size[0], crop.size), min(size[1], crop.size))
+
+
 class Prepared(nn.Module):
     """A network with its preprocessing in front, from images in [0, 1] to logits."""
 

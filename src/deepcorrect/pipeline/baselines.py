@@ -18,7 +18,7 @@ from deepcorrect.evaluation.features import features
 from deepcorrect.models.fingerprint import fingerprint
 from deepcorrect.models.head import fit_head, last_dense
 from deepcorrect.pipeline.job import Job
-from deepcorrect.pipeline.measure import measure_each
+from deepcorrect.pipeline.measure import matched, measure_each
 from deepcorrect.pipeline.traits import answers_stages, traits_of
 from deepcorrect.runs.results import Record, Records
 from deepcorrect.runs.stages import Ladders, Traits
@@ -32,6 +32,7 @@ BASELINE, TRAINING, TRAINED = "baseline", "training", "trained network"
 
 def assess(job: Job, ladders: Ladders) -> Records:
     """How bad is it: the network as it is, under each distortion."""
+    ladders = matched(job, ladders)
     if job.run is not None:
         job.run.claim(answers_stages(job, BASELINE, ladders))
     return assess_as(job, ladders)

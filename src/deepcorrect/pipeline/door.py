@@ -35,6 +35,7 @@ from deepcorrect.pipeline.entrance import (
     require_sound,
 )
 from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.measure import matched
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.ranking.result import Method, Ranking, Score
 from deepcorrect.runs.results import Records
@@ -157,6 +158,7 @@ def assess(
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
         fitted = [each.fitted(job.data.ladder) for each in several]
         ladders = [part for each in fitted for part in each.parts(levels_of(each, levels, job.data.ladder))]
+        ladders = matched(job, ladders)
         settings = {"ladders": [[distortion.name, *steps] for distortion, steps in ladders]}
         open_run(job, out, "assess", settings, ladders)
         finished = job.run.finished() if job.run is not None else None

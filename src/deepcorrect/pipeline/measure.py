@@ -12,10 +12,11 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.names import readable
-from deepcorrect.distortions.base import Distortion, parts_of
+from deepcorrect.distortions.base import Distortion, Ladder
 from deepcorrect.evaluation.answers import keep_answers
 from deepcorrect.evaluation.cost import multiply_accumulates
 from deepcorrect.evaluation.sweep import Evaluation, evaluate, observe
+from deepcorrect.models.preprocessing import seen_size
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.traits import answers_stages
 from deepcorrect.runs.kinds import Kind, kind_of_name
@@ -24,6 +25,17 @@ from deepcorrect.runs.stages import Ladders, Traits
 
 RECORDS = "records.json"
 """Holds the records of a run that is not finished."""
+
+
+def matched(job: Job, ladders: Ladders) -> list[Ladder]:
+    """Distortions ready for the job's test images: those whose images come from files are compared with them.
+
+    Raises:
+        DeepcorrectError: files that are missing or unsound, or were made of other images.
+    """
+    _, height, width = job.data.image_shape
+    seen = seen_size(job.model, (height, width))
+    return [Ladder(distortion.matched(job.data.test, levels, seen), tuple(levels)) for distortion, levels in ladders]
 
 
 def measure(

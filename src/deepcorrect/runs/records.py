@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from deepcorrect.base.showing import Shown, View
+from deepcorrect.distortions.groups import is_common
 from deepcorrect.evaluation.levels import level_line, levels_view
-from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, is_common, views_of
+from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, views_of
 from deepcorrect.runs.kinds import Kind, kind_of_name
 
 
@@ -90,7 +91,7 @@ class Records(Shown, list[Record]):
         return [
             _robustness(list(records.values()))
             for (_, _, levels), records in found.items()
-            if len(records) > 1 and len(levels) > 1 and any(map(is_common, records))
+            if len(records) > 1 and len(levels) > 1 and any(is_common(corruption_of(distortion)[1]) for distortion in records)
         ]
 
     def apart(self) -> Records:

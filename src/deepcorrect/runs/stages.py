@@ -100,7 +100,7 @@ def _print_of(distortion: Distortion, level: float, image: Tensor, seed: int) ->
     with torch.random.fork_rng(devices=[]):
         for _ in range(2):
             torch.default_generator.manual_seed(0)
-            distorted = distortion.at(image.clone(), level, torch.tensor([0]), seed)
+            distorted = distortion.at(image.clone(), level, torch.tensor([distortion.known_index]), seed)
             sums = weights @ distorted.detach().float().cpu().flatten()
             seen.append([round(float(value), 3) for value in sums])
     return seen[0] if seen[0] == seen[1] else None
