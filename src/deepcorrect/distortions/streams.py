@@ -64,8 +64,11 @@ class Streams:
 
     def integers(self, name: str, low: int, high: int, shape: Shape = ()) -> Tensor:
         """Integers from ``low`` up to, but not including, ``high``, (B, *shape) int64."""
-        drawn = np.asarray([stream.integers(low, high, shape) for stream in self.generators(name)], dtype=np.int64)
-        return torch.from_numpy(drawn.reshape(len(self._keys), *shape)).to(self._images.device)
+        dtype = next(
+            kind for kind in (np.int8, np.int32, np.int64) if np.iinfo(kind).min <= low and high - 1 <= np.iinfo(kind).max
+        )
+        drawn = np.asarray([stream.integers(low, high, shape, dtype) for stream in self.generators(name)], dtype=dtype)
+        return torch.from_numpy(drawn.reshape(len(self._keys), *shape)).to(self._images.device, torch.int64)
 
     def poisson(self, name: str, rates: Tensor) -> Tensor:
         """Counts of a Poisson process, of the shape of ``rates`` (B, ...), its mean counts, 0 or more."""

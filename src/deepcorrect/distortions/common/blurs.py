@@ -40,7 +40,7 @@ def gaussian_blur(images: Tensor, severity: Tensor) -> Tensor:
         images: (B, C, H, W) in [0, 1].
         severity: (B,), 1 to 5.
     """
-    return gaussian(images, _GAUSSIAN.of(images, severity)[:, 0].to(images.device))
+    return gaussian(images, _GAUSSIAN.of(images, severity)[:, 0])
 
 
 @common("defocus_blur")
@@ -84,5 +84,5 @@ def disc(radius: float, smoothing: float) -> Tensor:
     squares = torch.arange(-reach, reach + 1, dtype=torch.float64) ** 2
     even = (squares[:, None] + squares <= radius**2).double()
     size = 2 * reach + 1
-    smooth = gaussian_matrix(torch.tensor([smoothing]), torch.tensor([edge]), size, "mirror")[0].double()
+    smooth = gaussian_matrix(smoothing, edge, size, "mirror")
     return smooth @ (even / even.sum()) @ smooth.T

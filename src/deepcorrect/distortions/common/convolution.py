@@ -44,23 +44,35 @@ def gaussian(images: Tensor, sigma: Tensor, mode: Border = "nearest", truncate: 
         truncate: where the kernel ends.
     """
     height, width = images.shape[-2:]
-    down, across = sigma.double().view(len(images), -1).expand(-1, 2).unbind(1)
-    rows = gaussian_matrix(down, (truncate * down + 0.5).floor(), height, mode).to(images)
-    columns = gaussian_matrix(across, (truncate * across + 0.5).floor(), width, mode).to(images)
-    return rows[:, None] @ images @ columns[:, None].mT
+    sigmas = sigma.double().cpu().view(len(images), -1).expand(-1, 2)
+    blurred = torch.empty_like(images)
+    for down, across in sorted({(down, across) for down, across in sigmas.tolist()}):
+        rows = _bands(gaussian_matrix(down, int(truncate * down + 0.5), height, mode).to(images))
+        columns = _bands(gaussian_matrix(across, int(truncate * across + 0.5), width, mode).to(images))
+        alike = (sigmas == torch.tensor([down, across])).all(1).nonzero()[:, 0].to(images.device)
+        for some in chunks(alike, images):
+            lines = torch.cat([weights @ images[some][..., near, :] for weights, near in rows], -2)
+            blurred[some] = torch.cat([lines[..., near] @ weights.mT for weights, near in columns], -1)
+    return blurred
 
 
-def gaussian_matrix(sigma: Tensor, radius: Tensor, size: int, mode: Border) -> Tensor:
-    """(B, size, size) band matrices that blur a line of ``size`` pixels by ``sigma`` with kernels of 2 ``radius`` + 1, (B,)."""
-    known, which = torch.unique(torch.stack([sigma, radius], 1), dim=0, return_inverse=True)
-    reach = int(known[:, 1].max()) if len(known) else 0
-    offsets = torch.arange(-reach, reach + 1, device=sigma.device)
-    kernels = torch.exp(-0.5 * (offsets / known[:, :1].clamp_min(1e-6)) ** 2) * (offsets.abs() <= known[:, 1:])
-    kernels = kernels / kernels.sum(1, keepdim=True)
-    pixels = beyond(torch.arange(size, device=sigma.device)[:, None] + offsets, size, mode).expand(len(known), -1, -1)
-    matrices = torch.zeros(len(known), size, size, dtype=kernels.dtype, device=kernels.device)
-    matrices.scatter_add_(2, pixels, kernels[:, None].expand(-1, size, -1))
-    return matrices.index_select(0, which)
+def gaussian_matrix(sigma: float, radius: int, size: int, mode: Border) -> Tensor:
+    """The (size, size) band matrix, float64, that blurs a line of ``size`` pixels with a kernel of 2 ``radius`` + 1 weights."""
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-6)).double() ** 2)
+    pixels = beyond(torch.arange(size)[:, None] + offsets, size, mode)
+    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, pixels, (kernel / kernel.sum()).expand(size, -1))
+
+
+def _bands(matrix: Tensor) -> list[tuple[Tensor, slice]]:
+    """Some rows of a band matrix at a time, only where they are not zero, and the columns where that is."""
+    pieces = []
+    for start in range(0, len(matrix), 32):
+        rows = matrix[start : start + 32]
+        used = rows.any(0).nonzero()
+        near = slice(int(used.min()), int(used.max()) + 1)
+        pieces.append((rows[:, near].contiguous(), near))
+    return pieces
 
 
 def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
@@ -82,7 +94,7 @@ def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
         torch.fft.irfft2(torch.fft.rfft2(some[..., rows, :][..., columns]).mul_(transfer), s=size)[..., :height, :width]
         for some in chunks(images, images)
     ]
-    return torch.cat(correlated)
+    return torch.cat(correlated) if correlated else images
 
 
 def chunks(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:

@@ -29,7 +29,7 @@ def glass_blur(images: Tensor, severity: Tensor, streams: Streams) -> Tensor:
         streams: of the images.
     """
     height, width = images.shape[-2:]
-    sigma = _GLASS.of(images, severity)[:, 0].to(images.device)
+    sigma = _GLASS.of(images, severity)[:, 0]
     moved = gaussian(images, sigma).flatten(2)
     for (_, distance, times), rows in _GLASS.groups(images, severity):
         reach = round(distance)
@@ -63,10 +63,12 @@ def pixel_sources(offsets: Tensor, size: tuple[int, int], reach: int) -> Tensor:
         inner = copied.view(count, height, width)[:, reach + 1 : height - reach + 1, reach + 1 : width - reach + 1]
         inner += step[:, 0] * width + step[:, 1]
         unknown = (copied > pixels).nonzero()[:, 0]
-        copied[unknown] += total
+        ahead = copied.index_select(0, unknown)
+        copied.index_add_(0, unknown, torch.full_like(ahead, total))
         while len(unknown):
-            found = copied[copied[unknown] - total]
-            copied[unknown] = found
-            unknown = unknown[found >= total]
-        sources = sources[copied]
+            source = copied.index_select(0, ahead)
+            copied.index_copy_(0, unknown, source)
+            still = (source >= total).nonzero()[:, 0]
+            unknown, ahead = unknown.index_select(0, still), source.index_select(0, still) - total
+        sources = sources.index_select(0, copied)
     return sources.view(count, -1) % (height * width)
