@@ -75,7 +75,7 @@ def crystals(streams: Streams, height: int, width: int, scale: float) -> Tensor:
     grid = torch.stack([along, across], -1)
     needles = grid_sample(noise, grid, padding_mode="reflection", align_corners=False)
     drawn = needles + (0.6 * first - 0.8 * torch.exp(-20 * (first - second)))[:, None]
-    return (drawn - drawn.mean((1, 2, 3), keepdim=True)) / drawn.std((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    return (drawn - drawn.mean((1, 2, 3), keepdim=True)) / drawn.std((1, 2, 3), correction=0, keepdim=True).clamp(min=1e-6)
 
 
 def _patches(streams: Streams, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:

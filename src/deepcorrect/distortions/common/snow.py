@@ -60,7 +60,7 @@ def snow(
         mean, spread: of the normal field whose peaks are the flakes.
         zoom: by what the field is enlarged; 1 or more.
         threshold: numbers of the field below it are no flake.
-        radius, sigma: of the flakes' motion blur in pixels, as in ``blur_along``; they fall at 45 degrees to the vertical at most.
+        radius, sigma: of the flakes' motion blur in pixels, as in ``blur_along``; they fall within 45 degrees of the vertical.
         kept: share of an image that is not whitened.
         streams: of the flakes and of the direction in which they fall.
     """
