@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
@@ -33,6 +34,7 @@ from deepcorrect.training.recipes import Recipe, Regime, get_recipe
 from experiments.grid import (
     BASELINE,
     DISTORTIONS,
+    LAYERS,
     ORDERS,
     RANKED_LAYERS,
     AgreementCell,
@@ -46,6 +48,7 @@ from experiments.grid import (
     RestoredCell,
     deepcorr,
 )
+from experiments.mixture import CorruptionsCell, MixtureCell, assess_corruptions, train_for_mixture
 from experiments.ranking_cells import agreement, choices, meter_of
 from experiments.restoring import restoring
 from experiments.unlabelled import UnlabelledCell, correct_without_labels
@@ -205,11 +208,25 @@ class Workshop:
         filters = self._choose(cell)
         plan = Plan(distortion=cell.distortion, filters=filters, retrained=cell.network.retrained)
         distortion = get_distortion(cell.distortion)
-        _, record = train_and_measure(
+        _, records = train_and_measure(
             job, cell.network.name, distortion, self._levels(distortion), plan, recipe,
             half=True, random=cell.network.choice == "random",
         )  # fmt: skip
-        return {"filters": filters, **self._trained(job, [record])}
+        return {"filters": filters, **self._trained(job, records)}
+
+    @_work.register
+    def _(self, cell: CorruptionsCell) -> dict[str, Any]:
+        return {"records": _as_json(assess_corruptions(self._job(BASELINE, cell)))}
+
+    @_work.register
+    def _(self, cell: MixtureCell) -> dict[str, Any]:
+        corrects = cell.network.startswith("deepcorr")
+        recipe = get_recipe(cell.recipe, "correct" if corrects else "finetune")
+        job = self._job(BASELINE, cell, recipe, cell.seed)
+        counts = dict(zip(RANKED_LAYERS, deepcorr(6).filters, strict=True)) if corrects else {}
+        retrained = () if corrects else LAYERS
+        filters, records = train_for_mixture(job, cell, counts, retrained, recipe, PRIORITY_IMAGES)
+        return {"filters": filters, **self._trained(job, records)}
 
     @_work.register
     def _(self, cell: UnlabelledCell) -> dict[str, Any]:
@@ -252,13 +269,17 @@ class Workshop:
             job.run = Run(self.runs / cell.path, "experiment", settings)
         return job
 
-    def _trained(self, job: Job, records: list[Record]) -> dict[str, Any]:
+    def _trained(self, job: Job, records: Sequence[Record]) -> dict[str, Any]:
         assert job.run is not None
         epochs = read_json(job.run.file("metrics.json"))["epochs"]
         return {
             "command": job.run.command,
             "settings": job.run.settings,
-            "records": [record.model_dump(mode="json") for record in records],
+            "records": _as_json(records),
             "validation": [entry["validation_top1"] for entry in epochs],
             "provenance": {"seconds": round(sum(entry["seconds"] for entry in epochs))},
         }
+
+
+def _as_json(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [record.model_dump(mode="json") for record in records]

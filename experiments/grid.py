@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.unlabelled import UnlabelledCell
+from experiments.mixture import CorruptionsCell, MixtureCell, mixture_cells
 
 Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
 ORDERS: tuple[Choice, ...] = ("attribution", "joint")
@@ -149,7 +149,17 @@ class RestoredCell:
         return (Baseline(),)
 
 
-Cell = Baseline | PriorityCell | IdealCell | AgreementCell | ChoiceCell | NetworkCell | RestoredCell | UnlabelledCell
+Cell = (
+    Baseline
+    | PriorityCell
+    | IdealCell
+    | AgreementCell
+    | ChoiceCell
+    | NetworkCell
+    | RestoredCell
+    | CorruptionsCell
+    | MixtureCell
+)
 
 
 def finetune(layers: int) -> Network:
@@ -218,7 +228,7 @@ ORDER = (
     "table5",
     "choice",
     "trained-choice",
-    "unlabelled",
+    "mixture",
     "agreement",
     "restored",
     "figure9",
@@ -248,8 +258,8 @@ def ideal_cell(distortion: str, layer: str) -> IdealCell:
 def _cells_of(name: str, recipe: str, seed: int) -> Iterator[Cell]:
     if name in RANKINGS:
         yield from (RANKINGS[name](distortion, layer) for distortion in DISTORTIONS for layer in RANKED_LAYERS)
-    elif name == "unlabelled":
-        yield from (UnlabelledCell(distortion, recipe, seed) for distortion in DISTORTIONS)
+    elif name == "mixture":
+        yield from mixture_cells(recipe, seed)
     elif name == "restored":
         yield from map(RestoredCell, DISTORTIONS)
     elif name in IDEAL:

@@ -30,6 +30,7 @@ from experiments.grid import (
     first_layer,
 )
 from experiments.markdown import titled
+from experiments.mixture_tables import mixture_tables
 from experiments.ranking_tables import agreement_tables, choice_table, trained_table
 
 PAGE = HERE.parent / "docs" / "results.md"
@@ -62,6 +63,7 @@ def page() -> str:
         agreement_tables(),
         choice_table(),
         trained_table(),
+        mixture_tables(),
         _restoring(),
         _figure9(),
         _table6(paper["table6"]),
