@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.distortions.base import Random
 from deepcorrect.distortions.registry import Function, register
 from deepcorrect.distortions.streams import Streams
@@ -52,7 +53,14 @@ class Parameters:
         Args:
             images: (B, C, H, W).
             severity: (B,), 1 to 5.
+
+        Raises:
+            DeepcorrectError: a severity that is something else.
         """
+        if strange := [step for step in severity.tolist() if step not in SEVERITIES]:
+            raise DeepcorrectError(
+                f"severity {strange[0]:g}: the common corruptions have the severities 1, 2, 3, 4 and 5 alone"
+            )
         side = min(max(min(images.shape[-2:]), self._sides[0]), self._sides[-1])
         above = next(index for index, known in enumerate(self._sides) if known >= side)
         below = max(0, above - 1)
