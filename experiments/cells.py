@@ -15,7 +15,7 @@ import torch
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.base.device import Precision
 from deepcorrect.base.files import read_json
-from deepcorrect.base.progress import Reporter
+from deepcorrect.base.progress import EpochMetrics, Reporter
 from deepcorrect.base.seeding import Use, generator
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.distortions.base import Distortion
@@ -275,8 +275,8 @@ class Workshop:
         return {
             "command": job.run.command,
             "settings": job.run.settings,
-            "records": _as_json(records),
-            "validation": [entry["validation_top1"] for entry in epochs],
+            "records": [record.model_dump(mode="json") for record in records],
+            "validation": [EpochMetrics.from_json(entry).validation for entry in epochs],
             "provenance": {"seconds": round(sum(entry["seconds"] for entry in epochs))},
         }
 

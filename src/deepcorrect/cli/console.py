@@ -101,7 +101,7 @@ def _show_differences(comparison: Comparison) -> None:
         if not pairs:
             rows.append((*about, "", "", "", ""))
     print_table(Table(
-        f"Mean top-1 accuracy under {comparison.distortion}",
+        f"Mean {comparison.measured} under {comparison.distortion}",
         ("Network", "Avg", "Against", "Difference", "p (t-test)", "Classes better, worse, equal"),
         rows, names=(0, 2), repeated=2,
     ))  # fmt: skip

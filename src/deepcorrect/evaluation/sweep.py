@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
 from typing import NamedTuple
@@ -55,6 +55,11 @@ class Evaluation(Shown):
     def mean(self, metric: str) -> float:
         """A metric's mean over all levels, the clean one included ("Avg" in the paper's tables)."""
         return sum(self.metrics[metric]) / len(self.metrics[metric])
+
+    def as_agreement(self) -> Evaluation:
+        """The same where the network's own answers to the clean images are the labels: its headline is no accuracy."""
+        metrics = {"agreement": next(iter(self.metrics.values()))}
+        return replace(self, metrics=metrics, members=tuple(member.as_agreement() for member in self.members))
 
     @property
     def top1(self) -> tuple[float, ...]:

@@ -37,6 +37,7 @@ from deepcorrect.pipeline.entrance import (
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.measure import matched
 from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.pipeline.unlabelled import clean_answers, label_by_answers
 from deepcorrect.ranking.result import Method, Ranking, Score
 from deepcorrect.runs.results import Records
 from deepcorrect.runs.stages import Ladders
@@ -59,6 +60,7 @@ def evaluate(
     progress: bool | Callable[[int], None] | None = None,
     tell: Callable[[float, float], None] = lambda level, headline: None,
     task: Task = CLASSIFICATION,
+    unlabelled: bool = False,
 ) -> Evaluation:
     """Measure a network, with its correction if it has one, on clean images and at each level (Tables 3 and 4).
 
@@ -78,13 +80,16 @@ def evaluate(
             of images done since its last call.
         tell: called with each level and the task's first metric, top-1 accuracy.
         task: what outputs and labels mean. Another than classification needs ``classes``.
+        unlabelled: measure without labels: not accuracy, but agreement with what the network, without its correction, answers
+            to the clean images.
 
     Raises:
         DeepcorrectError: images that cannot be understood, are not labelled or are not taken by the network, or answers of NaN.
     """
     require_sound(seed, precision)
     given = given_as(data, "test", normalization=normalization_of(model))
-    given.images.require_labels("measuring accuracy")
+    if not unlabelled:
+        given.images.require_labels("measuring accuracy")
     distortion = distortion_of(distortion)
     only_clean = isinstance(levels, Sequence) and not levels
     steps = () if only_clean else levels_of(distortion, levels, given.ladder)
@@ -92,11 +97,16 @@ def evaluate(
         if classes is None:
             classes = len(dataset_of(network, test=given).classes)
         reporter.stage(f"evaluate under {distortion.name}", len(given.images) * (1 + len(steps)))
-        return sweep.evaluate(
-            network, given.images, distortion, steps,
+        images = given.images
+        if unlabelled:
+            own = clean_answers(network, images, seed=seed, device=device, precision=precision, processes=processes, task=task)
+            images = images.labelled(own)
+        evaluation = sweep.evaluate(
+            network, images, distortion, steps,
             classes=classes, seed=seed, device=device, precision=precision, batch_size=batch_size, processes=processes,
             progress=progress if callable(progress) else reporter.advance, tell=tell, task=task,
         )  # fmt: skip
+        return evaluation.as_agreement() if unlabelled else evaluation
 
 
 @overload
@@ -106,6 +116,7 @@ def assess(
     distortions: Sequence[Distortion | str] | Distortion | str = ...,
     *,
     levels: Levels = ...,
+    unlabelled: bool = ...,
     seed: int = ...,
     precision: Precision = ...,
     out: Path | str | None = ...,
@@ -120,6 +131,7 @@ def assess(
     distortions: Sequence[Distortion | str] | Distortion | str = ("blur", "noise"),
     *,
     levels: Levels = None,
+    unlabelled: bool = False,
     seed: int = 0,
     precision: Precision = "fp32",
     out: Path | str | None = None,
@@ -136,6 +148,7 @@ def assess(
         distortions: one or several, as objects or as names: ``"blur"``, ``"file.py:name"``, a group such as ``"imagenet-c"``,
             or several separated by commas.
         levels: severities of each, above 0; without them those that suit the images' size.
+        unlabelled: measure without labels: not accuracy, but agreement with the network's answers to the clean images.
         seed: of noise.
         precision: "bf16" runs the network in autocast.
         out: a run folder for the records, which the same call continues if it was interrupted.
@@ -150,12 +163,15 @@ def assess(
     """
     require_sound(seed, precision)
     given = given_as(data, "test", normalization=normalization_of(model))
-    given.images.require_labels("measuring accuracy")
+    if not unlabelled:
+        given.images.require_labels("measuring accuracy")
     several = [each for one in _listed(distortions) for each in distortions_of(one)]
     if not several:
         raise DeepcorrectError("no distortion to assess under: give one at least")
     with left_as_found(model) as network, reporting(progress) as reporter:
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
+        if unlabelled:
+            label_by_answers(job)
         fitted = [each.fitted(job.data.ladder) for each in several]
         ladders = [part for each in fitted for part in each.parts(levels_of(each, levels, job.data.ladder))]
         ladders = matched(job, ladders)
@@ -182,6 +198,7 @@ def rank(
     levels: Levels = None,
     layers: int | str | Sequence[str] | None = None,
     images: int = 1000,
+    unlabelled: bool = False,
     method: Method = "exact",
     score: Score | None = None,
     share: float = 0.5,
@@ -204,6 +221,7 @@ def rank(
         levels: severities above 0; without them those that suit the images' size.
         layers: how many of the first convolutions, or their names; all without it.
         images: how many images, drawn by seed evenly over the classes.
+        unlabelled: rank without labels, by how many of the network's answers to the clean images a swap brings back.
         method: every swap run ("exact"), estimated from gradients ("attribution"), or chosen together ("joint").
         score: what is to be gained: "top1" (of exact rankings, by default), "probability" or "margin" of the true class.
         share: of each layer's filters, those to be corrected, in (0, 1]: where a joint choice ends, and what is verified.
@@ -224,10 +242,13 @@ def rank(
     require_sound(seed, precision)
     options = RankingOptions(images, method, score, steps, verify, block, memory)
     given = given_as(data, "validation", normalization=normalization_of(model), hold=False)
-    given.images.require_labels("ranking")
+    if not unlabelled:
+        given.images.require_labels("ranking")
     distortion = distortion_of(distortion)
     with left_as_found(model) as network, reporting(progress) as reporter:
         job = Job(network, dataset_of(network, test=given), precision=precision, seed=seed, reporter=reporter)
+        if unlabelled:
+            label_by_answers(job)
         severities = levels_of(distortion, levels, job.data.ladder)
         chosen = layers_of(convolutions(job.layers), layers)
         shares = {layer.name: share for layer in chosen}

@@ -9,34 +9,29 @@ from typing import Any, Literal, overload
 from torch import Tensor, nn
 
 from deepcorrect.adapters import attach as adapters
-from deepcorrect.adapters.attach import require_bare
 from deepcorrect.adapters.correction import Correction
 from deepcorrect.adapters.plan import Plan, check_plan
 from deepcorrect.base.device import Precision, device_of, dtype_of
 from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.base.progress import Reporter
-from deepcorrect.datasets.door import example_images, given_as
+from deepcorrect.datasets.door import example_images
 from deepcorrect.distortions.base import Distortion
-from deepcorrect.models.admission import require_single_precision
 from deepcorrect.models.normalized_input import normalization_of
 from deepcorrect.pipeline import correct as correcting
 from deepcorrect.pipeline.baselines import BASELINE, measure_baseline
 from deepcorrect.pipeline.correct import CorrectionOptions, train_and_measure, train_plan
 from deepcorrect.pipeline.entrance import (
     Levels,
-    dataset_of,
     distortion_of,
     filters_of,
     layers_of,
-    left_as_found,
     levels_of,
     open_run,
     or_for_a_job,
     reporting,
-    require_sound,
     restored_on_failure,
 )
 from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.training_job import training_job
 from deepcorrect.pipeline.traits import traits_of
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs.results import Record
@@ -57,6 +52,7 @@ def correct(
     batch_norm: bool = ...,
     retrained: Sequence[str] = ...,
     test: Any = ...,
+    unlabelled: bool = ...,
     seed: int = ...,
     precision: Precision = ...,
     half: bool = ...,
@@ -88,6 +84,7 @@ def correct(
     batch_norm: bool = True,
     retrained: Sequence[str] = (),
     test: Any = None,
+    unlabelled: bool = False,
     seed: int = 0,
     precision: Precision = "fp32",
     half: bool = False,
@@ -112,6 +109,9 @@ def correct(
         batch_norm: whether they have batch normalisation.
         retrained: names of layers of which the correction trains a copy.
         test: labelled images on which a run folder's records are measured; those of validation without it.
+        unlabelled: train without labels: the network's own answers to the clean images stand for those of ``train`` and
+            ``validation``, and are all that the recipe's loss is made of. Test images may then be without labels too; what is
+            measured on those is agreement with the clean answers.
         seed: of initial weights, order, augmentation and noise.
         precision: of evaluation; a recipe has its own.
         half: round the trained weights to half precision.
@@ -133,7 +133,9 @@ def correct(
     name = f"deepcorr-{len(chosen)}{'c' if retrained else ''}"
     with restored_on_failure(model) as network, reporting(progress) as reporter:
         distortion = distortion_of(distortion)
-        job = _job(model, network, train, validation, test, seed=seed, precision=precision, reporter=reporter)
+        job = training_job(
+            model, network, train, validation, test, unlabelled, seed=seed, precision=precision, reporter=reporter
+        )  # fmt: skip
         wanted = Plan(distortion=distortion.name, filters=chosen, **plan)
         return _trained(job, "correct", name, distortion, levels, wanted, recipe, half, out)
 
@@ -149,6 +151,7 @@ def finetune(
     levels: Levels = ...,
     recipe: str | Recipe = ...,
     test: Any = ...,
+    unlabelled: bool = ...,
     seed: int = ...,
     precision: Precision = ...,
     half: bool = ...,
@@ -176,6 +179,7 @@ def finetune(
     levels: Levels = None,
     recipe: str | Recipe = "fast",
     test: Any = None,
+    unlabelled: bool = False,
     seed: int = 0,
     precision: Precision = "fp32",
     half: bool = False,
@@ -188,7 +192,8 @@ def finetune(
 
     Args:
         layers: how many of the first layers, or their names.
-        model, train, validation, distortion, levels, recipe, test, seed, precision, half, out, progress: as of ``correct``.
+        model, train, validation, distortion, levels, recipe, test, unlabelled, seed, precision, half, out, progress: as of
+            ``correct``.
 
     Returns:
         The correction, whose parameters are the trained copies. Whatever is raised, the network is left as it was.
@@ -198,35 +203,13 @@ def finetune(
     """
     with restored_on_failure(model) as network, reporting(progress) as reporter:
         distortion = distortion_of(distortion)
-        job = _job(model, network, train, validation, test, seed=seed, precision=precision, reporter=reporter)
+        job = training_job(
+            model, network, train, validation, test, unlabelled, seed=seed, precision=precision, reporter=reporter
+        )  # fmt: skip
         names = tuple(layer.name for layer in layers_of(job.layers, layers))
         plan = Plan(distortion=distortion.name, retrained=names)
         name = f"finetune-{len(names)}"
         return _trained(job, "finetune", name, distortion, levels, plan, recipe, half, out)
-
-
-def _job(
-    model: nn.Module, network: nn.Module, train: Any, validation: Any, test: Any, *,
-    seed: int, precision: Precision, reporter: Reporter,
-) -> Job:  # fmt: skip
-    """The job of training for a network that has no correction yet.
-
-    Args:
-        model: as it was given.
-        network: the same without ``torch.compile`` around it.
-    """
-    require_sound(seed, precision)
-    require_bare(network)
-    require_single_precision(network)
-    normalization = normalization_of(network)
-    learned = given_as(train, "train", normalization=normalization)
-    validated = given_as(validation, "validation", normalization=normalization)
-    tested = validated if test is None else given_as(test, "test", normalization=normalization)
-    with left_as_found(network):
-        data = dataset_of(network, train=learned, validation=validated, test=tested)
-    data.require_training()
-    tested.images.require_labels("measuring accuracy")
-    return Job(network, data, precision=precision, seed=seed, reporter=reporter)
 
 
 def _trained(
@@ -235,6 +218,8 @@ def _trained(
 ) -> Correction:  # fmt: skip
     """Train what a plan says; a run folder also gets the accuracies without and with it."""
     recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe, command)
+    if job.data.self_labelled:
+        recipe = recipe.without_labels()
     if recipe.distill < 1:
         job.data.train.require_labels("training")
     severities = levels_of(distortion, levels, job.data.ladder)

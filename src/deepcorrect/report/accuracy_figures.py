@@ -24,7 +24,7 @@ def draw_accuracy_figures(section: Section, sheet: Sheet) -> None:
 def _accuracy(section: Section, sheet: Sheet) -> None:
     said = "; ".join(f"{record.name} falls from {record.top1[0]:.3f} to {record.top1[-1]:.3f}" for record in section.records)
     sheet.draw(
-        HEADING, "accuracy", f"Accuracy under increasing {section.distortion}", said,
+        HEADING, "accuracy", f"{section.measured.capitalize()} under increasing {section.distortion}", said,
         lambda axes: plots.plot_accuracy(axes[0], section.records),
         commands=section.commands_of(*section.records),
     )  # fmt: skip
@@ -44,7 +44,7 @@ def _cost(section: Section, sheet: Sheet) -> None:
         plots.plot_pareto(axes[1], section.records, "multiply_accumulates")
 
     sheet.draw(
-        HEADING, "cost", "Mean accuracy against trained parameters and multiply-accumulates", said, draw,
+        HEADING, "cost", f"Mean {section.measured} against trained parameters and multiply-accumulates", said, draw,
         commands=section.commands_of(*section.records), grid=(1, 2), size=(10, 4),
     )  # fmt: skip
 
@@ -52,10 +52,12 @@ def _cost(section: Section, sheet: Sheet) -> None:
 def _training(section: Section, sheet: Sheet) -> None:
     curves = {str(run.trained_name): run.training for run in section.trained if run.training}
     if curves:
+        metrics = {run.validated_by for run in section.trained if run.training}
+        measured = "agreement" if metrics == {"agreement"} else "accuracy"
         said = "; ".join(f"{name} ends at {values[-1][1]:.3f}" for name, values in curves.items())
         sheet.draw(
-            HEADING, "training", "Validation accuracy while training", said,
-            lambda axes: plots.plot_training(axes[0], curves),
+            HEADING, "training", f"Validation {measured} while training", said,
+            lambda axes: plots.plot_training(axes[0], curves, measured),
             commands=[run.command_line for run in section.trained],
         )  # fmt: skip
 

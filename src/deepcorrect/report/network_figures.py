@@ -119,7 +119,7 @@ def _differences(first: Record, second: Record, classes: Sequence[str] | None, s
     won, lost, equal = class_counts(ours, theirs)
     sheet.draw(
         INSIDE, f"classes-{first.name}-{second.name}",
-        f"Accuracy of {first.name} minus that of {second.name} in each class, mean over levels",
+        f"{section.measured.capitalize()} of {first.name} minus that of {second.name} in each class, mean over levels",
         f"{first.name} is better in {won} classes, worse in {lost}, equal in {equal}",
         lambda axes: plots.plot_class_differences(axes[0], ours, theirs, classes, names=(first.name, second.name)),
         commands=section.commands_of(first, second), size=(5, 4.4),

@@ -52,6 +52,7 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
         "levels": section.levels,
         "images": records[0].images,
         "headline": _headline(section),
+        "agreement": records[0].agreement,
         "records": records,
         "best": [max(record.top1[index] for record in records) for index in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
@@ -71,6 +72,12 @@ def _headline(section: Section) -> str:
         f"{name} classifies {first.top1[0]:.1%} of clean images correctly, "
         f"and {means[first.name]:.1%} under {section.distortion}, averaged over the severities."
     )
+    if first.agreement:
+        said = (
+            f"These images have no labels, so this is no accuracy: {name.lower() if name == 'The baseline' else name} answers "
+            f"{means[first.name]:.1%} of the images under {section.distortion} as the network itself answers the clean ones, "
+            "averaged over the severities."
+        )
     lost = first.top1[0] - means[first.name]
     if not others or lost <= 0:
         return said

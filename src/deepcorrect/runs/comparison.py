@@ -73,6 +73,7 @@ class Comparison(_Data):
     Attributes:
         levels: severities, the clean one (0) first.
         pairs: every two networks, or each against one.
+        measured: what the numbers are, ``Record.measured``.
         notes: what could not be tested, and why; a line each.
     """
 
@@ -81,6 +82,7 @@ class Comparison(_Data):
     means: tuple[Mean, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
+    measured: str = "top-1 accuracy"
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def _compare(networks: Sequence[_Network], pairs: Sequence[tuple[_Network, _Netw
         means=tuple(means),
         pairs=tuple(_compare_pair(network, other) for network, other in pairs),
         notes=tuple(_notes(networks, pairs)),
+        measured=record.measured,
     )
 
 

@@ -96,6 +96,12 @@ class SavedRun:
         baseline, trained = found["answers"].values()
         return found | {"answers": {"baseline": baseline, self.trained_name: trained}}
 
+    @property
+    def validated_by(self) -> str:
+        """The metric that ``training`` tells of: top-1, or agreement where the validation images have no labels."""
+        epochs = (self._json("metrics.json") or {}).get("epochs", [])
+        return next((EpochMetrics.from_json(epoch).metric for epoch in epochs if "steps" in epoch), "top1")
+
     @cached_property
     def training(self) -> list[tuple[int, float]]:
         """Batches trained on and mean validation accuracy, after each epoch; runs of the first version lack the batches."""
@@ -128,6 +134,11 @@ class Section:
     @property
     def levels(self) -> tuple[float, ...]:
         return self.records[0].levels
+
+    @property
+    def measured(self) -> str:
+        """``accuracy``, or ``agreement`` where the images have no labels."""
+        return "agreement" if self.records[0].agreement else "accuracy"
 
     @property
     def tag(self) -> str:

@@ -136,7 +136,8 @@ def train(
         loss_an_image, images = float(mean[0] / mean[1]), int(mean[1])
         metric = task.metrics[0]
         metrics = EpochMetrics(
-            epoch + 1, position + 1, loss_an_image, rate, measured.metrics[metric], images / seconds, seconds, metric,
+            epoch + 1, position + 1, loss_an_image, rate, measured.metrics[metric], images / seconds, seconds,
+            "agreement" if "validation" in data.self_labelled else metric,
             {member.distortion: member.metrics[metric] for member in measured.members},
         )  # fmt: skip
         state.add(metrics, trained)

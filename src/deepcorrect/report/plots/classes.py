@@ -45,7 +45,7 @@ def plot_class_differences(
     axes.invert_yaxis()
     axes.spines[:].set_visible(False)
     colours = axes.figure.colorbar(squares, ax=axes, shrink=0.8)
-    colours.set_label(f"accuracy of {one} minus that of {other}")
+    colours.set_label(f"{one} minus {other}")
     axes.set_xticks([])
     axes.set_yticks([])
     won, lost, equal = class_counts(first, second)

@@ -12,9 +12,11 @@ from deepcorrect.runs.records import Record, without_folder
 
 
 def plot_accuracy(axes: Axes, records: Sequence[Record]) -> Axes:
-    """Top-1 accuracy against severity, a line for each network."""
+    """What the records have measured against severity, a line for each network."""
     curves = {f"{record.name} (mean {record.mean_top1:.3f})": record.top1 for record in records}
-    return plot_levels(axes, records[0].distortion, records[0].levels, curves)
+    plot_levels(axes, records[0].distortion, records[0].levels, curves)
+    axes.set_ylabel(records[0].measured)
+    return axes
 
 
 def plot_levels(

@@ -35,7 +35,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
-    """Mean top-1 accuracy against a cost, a point for each network, and a line through the Pareto front.
+    """The mean of what the records have measured against a cost, a point for each network, and a line through the Pareto front.
 
     The baseline was trained on clean images, before any correction. Against trained parameters it is a hollow point at all its
     parameters, and not part of the front; against multiply-accumulates it is treated like the others.
@@ -54,7 +54,7 @@ def plot_pareto(axes: Axes, records: Sequence[Record], cost: Cost) -> Axes:
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel(_SAID[cost])
-    axes.set_ylabel("top-1 accuracy, mean over levels")
+    axes.set_ylabel(f"{records[0].measured}, mean over levels")
     axes.grid(alpha=0.3)
     return legend_beside(axes)
 

@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from deepcorrect.report.plots.style import finish, legend_name, style
 
 
-def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Axes:
-    """Mean validation accuracy against iterations, a line for each network (Figure 12).
+def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]], measured: str = "accuracy") -> Axes:
+    """What was measured on the validation images against iterations, a line for each network (Figure 12).
 
     Args:
-        curves: for each network, after every epoch, the optimiser steps so far and the top-1 accuracy, mean over the levels.
+        curves: for each network, after every epoch, the optimiser steps so far and what was measured, mean over the levels.
+        measured: accuracy, or agreement where the validation images have no labels.
     """
     for index, (name, points) in enumerate(curves.items(), start=1):
         steps, accuracies = zip(*points, strict=True)
@@ -23,5 +24,5 @@ def plot_training(axes: Axes, curves: Mapping[str, Sequence[tuple[int, float]]])
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_ylabel("validation accuracy, mean over levels")
+    axes.set_ylabel(f"validation {measured}, mean over levels")
     return finish(axes)
