@@ -44,14 +44,15 @@ def gaussian(images: Tensor, sigma: Tensor, mode: Border = "nearest", truncate: 
         truncate: where the kernel ends.
     """
     height, width = images.shape[-2:]
-    sigmas = (sigma if sigma.ndim == 2 else sigma[:, None]).double().cpu().expand(-1, 2)
+    sigmas = (sigma if sigma.dim() == 2 else sigma[:, None].expand(-1, 2)).double().cpu()
     blurred = torch.empty_like(images)
     for down, across in sorted({(down, across) for down, across in sigmas.tolist()}):
         rows = _bands(gaussian_matrix(down, int(truncate * down + 0.5), height, mode).to(images))
         columns = _bands(gaussian_matrix(across, int(truncate * across + 0.5), width, mode).to(images))
-        alike = (sigmas == torch.tensor([down, across], dtype=torch.float64)).all(1).nonzero()[:, 0].to(images.device)
+        alike = (sigmas == sigmas.new_tensor([down, across])).all(1).nonzero()[:, 0].to(images.device)
         for some in chunks(alike, images):
-            lines = torch.cat([weights @ images[some][..., near, :] for weights, near in rows], -2)
+            lines = images[some]
+            lines = torch.cat([weights @ lines[..., near, :] for weights, near in rows], -2)
             blurred[some] = torch.cat([lines[..., near] @ weights.mT for weights, near in columns], -1)
     return blurred
 

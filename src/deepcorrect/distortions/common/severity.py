@@ -19,7 +19,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 def common(name: str, *, random: Random = False) -> Callable[[Function], Function]:
     """Register a common corruption: five severities, whatever the data, and none in between.
 
-    It is computed in single precision at least. Its results are clipped to [0, 1] and have the precision of the images.
+    It is computed in single precision at least, and makes new images. They are clipped to [0, 1], in the precision of the old.
     """
 
     def decorate(function: Function) -> Function:
@@ -28,7 +28,7 @@ def common(name: str, *, random: Random = False) -> Callable[[Function], Functio
             precise = images.to(torch.promote_types(images.dtype, torch.float32))
             if precise is not images:
                 streams = tuple(each.take(torch.arange(len(images)), precise) for each in streams)
-            return function(precise, severity, *streams).clamp(0, 1).to(images.dtype)
+            return function(precise, severity, *streams).clamp_(0, 1).to(images.dtype)
 
         return register(name, levels=SEVERITIES, random=random, graded=True)(corruption)
 

@@ -29,23 +29,24 @@ def zoom_blur(images: Tensor, severity: Tensor) -> Tensor:
     for (largest, count), rows in _ZOOM.groups(images, severity):
         factors = torch.linspace(1, largest, round(count), dtype=torch.float64).tolist()
         for some in chunks(rows, images):
-            total = images[some] * 2
+            channels = images[some].flatten(0, 1)
+            total = channels * 2
             for factor in factors[1:]:
-                total += magnified(images[some], factor)
-            blurred[some] = total / (len(factors) + 1)
+                total += magnified(channels, factor)
+            blurred[some] = (total / (len(factors) + 1)).view(-1, *images.shape[1:])
     return blurred
 
 
-def magnified(images: Tensor, factor: float) -> Tensor:
-    """The middle of images, (B, C, H, W), magnified to their size, with linear interpolation.
+def magnified(channels: Tensor, factor: float) -> Tensor:
+    """The middle of single channels, (N, H, W), magnified to their size with linear interpolation.
 
     Args:
-        images: (B, C, H, W).
+        channels: (N, H, W).
         factor: 1 or more.
     """
-    height, width = images.shape[-2:]
+    height, width = channels.shape[-2:]
     crop = [math.ceil(side / factor - _ROUNDING) for side in (height, width)]
-    size = [max(side, round(cropped * factor)) for side, cropped in ((height, crop[0]), (width, crop[1]))]
+    size = [max(side, round(cropped * factor)) for side, cropped in zip((height, width), crop, strict=True)]
     top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
-    middle = images[..., top : top + crop[0], left : left + crop[1]]
-    return functional.interpolate(middle, size, mode="bilinear", align_corners=True)[..., :height, :width]
+    middle = channels[:, None, top : top + crop[0], left : left + crop[1]]
+    return functional.interpolate(middle, size, mode="bilinear", align_corners=True)[:, 0, :height, :width]
