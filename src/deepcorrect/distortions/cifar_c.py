@@ -113,11 +113,8 @@ def read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DeepcorrectError(f"{path}: no such file") from None
     except Exception as error:  # a damaged header raises what its parts are parsed with
-        reason = (
-            "it holds Python objects"
-            if "Object arrays" in str(error) or "pickle" in str(error)
-            else "truncated or no .npy file"
-        )
+        unpickled = any(word in str(error) for word in ("Python objects", "Object arrays", "pickle"))
+        reason = "it holds Python objects" if unpickled else "truncated or no .npy file"
         raise DeepcorrectError(f"{path}: not a sound array ({reason}); download it again") from None
     if not isinstance(array, np.ndarray):
         array.close()

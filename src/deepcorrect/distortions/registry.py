@@ -82,7 +82,8 @@ def get_distortion(spec: str | Distortion) -> Distortion:
     found = get_distortions(spec)
     if len(found) > 1:
         several = ", ".join(distortion.name for distortion in found)
-        raise DeepcorrectError(f"{argument('distortion', spec)}: that is several ({several}); give one, or {_MIX}{spec}")
+        mixed = "" if any(isinstance(each, Published) for each in found) else f", or {_MIX}{spec}"
+        raise DeepcorrectError(f"{argument('distortion', spec)}: that is several ({several}); give one{mixed}")
     return found[0]
 
 

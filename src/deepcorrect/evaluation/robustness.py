@@ -119,7 +119,7 @@ class Robustness(Shown):
     def title(self) -> str:
         """What it was measured under."""
         source = corruption_of(next(iter(self.accuracy)))[0]
-        return f"{len(self.accuracy)} corruptions{f' of the files of {source[:-1]}' if source else ''}"
+        return f"{len(self.accuracy)} corruptions{f' from {source[:-1]} files' if source else ''}"
 
     def __repr__(self) -> str:
         return f"Robustness({self.network!r}, {self.title}, {self.images:,} images: mean {self.mean():.4f})"
