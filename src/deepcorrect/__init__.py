@@ -29,13 +29,16 @@ _HOMES = {
     "attach": "pipeline.repair",
     "correct": "pipeline.repair",
     "evaluate": "pipeline.door",
+    "Gated": "adapters.gated",
     "find_layers": "models.layers",
+    "fit_gate": "pipeline.gate",
     "finetune": "pipeline.repair",
     "get_distortion": "distortions.registry",
     "get_distortions": "distortions.registry",
     "get_recipe": "training.recipes",
     "load_correction": "pipeline.repair",
     "load_dataset": "datasets",
+    "load_gate": "adapters.gated",
     "load_model": "models",
     "output_names": "models.labels",
     "patched": "swapping.patching",
@@ -50,6 +53,8 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:  # a type checker knows these names and no others
     from deepcorrect.adapters.correction import Correction as Correction
+    from deepcorrect.adapters.gated import Gated as Gated
+    from deepcorrect.adapters.gated import load_gate as load_gate
     from deepcorrect.adapters.plan import Plan as Plan
     from deepcorrect.base.errors import DeepcorrectError as DeepcorrectError
     from deepcorrect.datasets import load_dataset as load_dataset
@@ -71,6 +76,7 @@ if TYPE_CHECKING:  # a type checker knows these names and no others
     from deepcorrect.pipeline.door import assess as assess
     from deepcorrect.pipeline.door import evaluate as evaluate
     from deepcorrect.pipeline.door import rank as rank
+    from deepcorrect.pipeline.gate import fit_gate as fit_gate
     from deepcorrect.pipeline.job import Job as Job
     from deepcorrect.pipeline.rank import RankingOptions as RankingOptions
     from deepcorrect.pipeline.repair import attach as attach

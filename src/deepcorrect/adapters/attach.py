@@ -126,8 +126,13 @@ def _example(path: Path | str, saved: SavedCorrection, model: nn.Module) -> Tens
             f"{path}: saved by an older version of deepcorrect, which did not note the images' shape; give a batch of them, "
             f"{argument('example')}"
         )
+    return example_for(saved.image_shape, model)
+
+
+def example_for(image_shape: tuple[int, ...], model: nn.Module) -> Tensor:
+    """Two random images of a shape (C, H, W), on the network's device and in its precision."""
     weight = next((value for value in model.parameters() if value.is_floating_point()), torch.empty(0))
-    images = torch.rand(2, *saved.image_shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0))
     return images.to(weight.device, weight.dtype)
 
 

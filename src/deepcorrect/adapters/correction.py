@@ -32,7 +32,7 @@ from deepcorrect.base.tables import Table
 from deepcorrect.base.words import phrase
 from deepcorrect.models.inspection import answers, same
 from deepcorrect.models.layers import Layer, convolutions, named
-from deepcorrect.models.network_print import print_network, relative, root_of
+from deepcorrect.models.network_print import NetworkPrint, print_network, print_tensors, relative, root_of
 from deepcorrect.models.stand_in import StandIn, own_modules, switched_off
 
 
@@ -198,7 +198,15 @@ class Correction(Shown, nn.Module):
             image_shape=self.image_shape,
             trained_on=self.trained_on,
         )
-        write_correction(Path(path), saved, rename_state(self.state_dict(), self._own_name), half=half)
+        write_correction(Path(path), saved, self._own_state(), half=half)
+
+    @property
+    def digests(self) -> NetworkPrint:
+        """What tells it from other corrections: digests of its tensors, under the names that they have in its file."""
+        return print_tensors(self._own_state())
+
+    def _own_state(self) -> dict[str, Tensor]:
+        return rename_state(self.state_dict(), self._own_name)
 
     def _own_name(self, name: str) -> str:
         return relative(self._root, name)

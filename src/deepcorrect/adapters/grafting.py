@@ -58,6 +58,21 @@ class Graft:
         self._held, self._replaced, self._modes, self._trained = [], [], [], []
 
 
+def without_grafts(network: nn.Module) -> nn.Module:
+    """The network with its own modules in place of all that stand in for them, for good."""
+    for parent in list(network.modules()):
+        if isinstance(parent, StandIn):
+            continue
+        for name, child in list(parent._modules.items()):
+            if isinstance(child, StandIn):
+                setattr(parent, name, child.base)
+    for module in network.modules():
+        held = vars(module).get("train")
+        if isinstance(held, partial) and held.func is _train_but_itself:
+            del vars(module)["train"]
+    return network
+
+
 def _train_but_itself(module: nn.Module, mode: bool = True) -> nn.Module:
     """``module.train(mode)`` for all that is in the module, while it stays in eval mode itself."""
     type(module).train(module, mode)

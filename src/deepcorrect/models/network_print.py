@@ -12,7 +12,7 @@ for the one it began as. Numbers rounded to ``float16`` and the same rounded to 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -100,7 +100,12 @@ def absolute(root: str, name: str) -> str:
 
 def print_network(model: nn.Module) -> NetworkPrint:
     """The print of a network that has no correction."""
-    found = dict(_tensors(model.get_submodule(root_of(model))))
+    return print_tensors(dict(_tensors(model.get_submodule(root_of(model)))))
+
+
+def print_tensors(found: Mapping[str, Tensor]) -> NetworkPrint:
+    """The print of real tensors by name; integers are left out."""
+    found = {name: value for name, value in found.items() if value.is_floating_point()}
     whole: Precision = "float32"  # numbers that were rounded and are kept in single precision again
     for precision in ("float16", "bfloat16"):
         if found and all(torch.equal(_rounded(value, precision), _single(value)) for value in found.values()):

@@ -1,4 +1,4 @@
-"""What a measured network is: as it was, corrected, fine-tuned, or given restored images."""
+"""What a measured network is: as it was, corrected, fine-tuned, given restored images, or behind a gate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from deepcorrect.adapters.plan import Plan
 
-Kind = Literal["baseline", "correction", "finetuned", "restored", "other"]
+Kind = Literal["baseline", "correction", "finetuned", "restored", "gated", "other"]
 
 
 def kind_of_plan(plan: Plan) -> Kind:

@@ -20,10 +20,11 @@ class Record(Shown, BaseModel):
 
     Attributes:
         kind: the network as it was (``baseline``), with a correction, with retrained layers (``finetuned``), as it was but
-            given restored images, or anything else. Where it is not said, as in files of the first version, the name tells.
+            given restored images, corrected where a gate says so (``gated``), or anything else. Where it is not said, as in
+            files of the first version, the name tells.
         random: whether the corrected filters were drawn at random.
-        agreement: whether the images had no labels, so that ``top1`` and ``top5`` are no accuracies: they are shares of images
-            for which the most likely class, or one of the five most likely, is what the network answers to the clean image.
+        sent: of a gated network, the share of images that were sent to each correction, by its name, at every level; the others
+            were left to the network as it is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +45,7 @@ class Record(Shown, BaseModel):
     images: int
     seed: int
     precision: str
+    sent: dict[str, tuple[float, ...]] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@
 ``metrics.json``                      training loss and validation accuracy of every epoch
 ``model.safetensors``                 weights of a trained baseline
 ``correction.safetensors``            a trained correction
+``gate.safetensors``                  a gate of corrections
 ``results.json``                      one record a network and distortion, with provenance
 ``robustness.json``                   accuracies by corruption and severity, in the fields of RobustBench
 ``classes.json``                      names of the classes

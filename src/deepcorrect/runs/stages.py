@@ -34,6 +34,7 @@ _FILES = {
     IMAGES: ("answers.safetensors", "classes.json"),
     "ranking": ("ranking.json", "parts"),
     "training": ("checkpoint.pt", "metrics.json", "model.safetensors", "correction.safetensors", "samples.json"),
+    "gate": ("gate.safetensors",),
     "features": ("features.safetensors",),
     "ideal corrections": ("ideal.json",),
     "transfer": ("transfer.json", "features"),
