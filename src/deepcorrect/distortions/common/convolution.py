@@ -1,7 +1,8 @@
-"""Gaussian blur and blur along a line, by parameters of each image; correlation with any kernel."""
+"""Gaussian blur and blur along a line, and correlation with any kernel."""
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -9,8 +10,6 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-CACHED = 2**17
-"""Numbers that a processor's cache holds, several times."""
 Border = Literal["nearest", "reflect", "mirror"]
 
 
@@ -31,30 +30,36 @@ def beyond(positions: Tensor, size: int, mode: Border) -> Tensor:
     return torch.minimum(wrapped, 2 * size - 2 - wrapped)
 
 
-def gaussian(images: Tensor, sigma: Tensor, mode: Border = "nearest", truncate: float = 4.0) -> Tensor:
-    """Blur each image with its own Gaussian, as ``scipy.ndimage.gaussian_filter`` and ``skimage.filters.gaussian`` do.
+def gaussian(images: Tensor, sigma: float, mode: Border = "nearest", truncate: float = 4.0) -> Tensor:
+    """Blur images as ``scipy.ndimage.gaussian_filter`` and ``skimage.filters.gaussian`` do.
 
     A blur is a band matrix applied to columns and rows, whose kernel is cut off at ``truncate`` standard deviations and sums
     to one.
 
     Args:
         images: (B, C, H, W), float32 or float64.
-        sigma: (B,) standard deviations in pixels, 0 or more; or (B, 2), those down and across.
+        sigma: standard deviation in pixels, 0 or more.
         mode: what lies beyond the border, as in ``beyond``.
         truncate: where the kernel ends.
     """
-    height, width = images.shape[-2:]
-    sigmas = (sigma if sigma.dim() == 2 else sigma[:, None].expand(-1, 2)).double().cpu()
-    blurred = torch.empty_like(images)
-    for down, across in sorted({(down, across) for down, across in sigmas.tolist()}):
-        rows = _bands(gaussian_matrix(down, int(truncate * down + 0.5), height, mode).to(images))
-        columns = _bands(gaussian_matrix(across, int(truncate * across + 0.5), width, mode).to(images))
-        alike = (sigmas == sigmas.new_tensor([down, across])).all(1).nonzero()[:, 0].to(images.device)
-        for some in chunks(alike, images):
-            lines = images[some]
-            lines = torch.cat([weights @ lines[..., near, :] for weights, near in rows], -2)
-            blurred[some] = torch.cat([lines[..., near] @ weights.mT for weights, near in columns], -1)
-    return blurred
+    (height, width), radius = images.shape[-2:], int(truncate * sigma + 0.5)
+    rows, columns = (_bands(sigma, radius, side, mode, images.dtype, images.device) for side in (height, width))
+    lines = torch.cat([weights @ images[..., near, :] for weights, near in rows], -2)
+    return torch.cat([lines[..., near] @ weights.mT for weights, near in columns], -1)
+
+
+@functools.lru_cache(maxsize=64)
+def _bands(
+    sigma: float, radius: int, size: int, mode: Border, dtype: torch.dtype, device: torch.device
+) -> list[tuple[Tensor, slice]]:
+    """Some rows of a band matrix at a time, only where they are not zero, and the columns where that is."""
+    matrix, pieces = gaussian_matrix(sigma, radius, size, mode), []
+    for start in range(0, size, 32):
+        rows = matrix[start : start + 32]
+        used = rows.any(0).nonzero()
+        near = slice(int(used.min()), int(used.max()) + 1)
+        pieces.append((rows[:, near].contiguous().to(device, dtype), near))
+    return pieces
 
 
 def gaussian_matrix(sigma: float, radius: int, size: int, mode: Border) -> Tensor:
@@ -65,23 +70,12 @@ def gaussian_matrix(sigma: float, radius: int, size: int, mode: Border) -> Tenso
     return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, pixels, (kernel / kernel.sum()).expand(size, -1))
 
 
-def _bands(matrix: Tensor) -> list[tuple[Tensor, slice]]:
-    """Some rows of a band matrix at a time, only where they are not zero, and the columns where that is."""
-    pieces = []
-    for start in range(0, len(matrix), 32):
-        rows = matrix[start : start + 32]
-        used = rows.any(0).nonzero()
-        near = slice(int(used.min()), int(used.max()) + 1)
-        pieces.append((rows[:, near].contiguous(), near))
-    return pieces
-
-
 def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
     """Correlate images with a kernel, by Fourier transforms: ``scipy.ndimage.correlate`` of each channel.
 
     Args:
         images: (B, C, H, W), float32 or float64.
-        kernel: (K, K), K odd.
+        kernel: (K, K) float64, K odd.
         mode: what lies beyond the border, as in ``beyond``.
     """
     (height, width), (down, across) = images.shape[-2:], kernel.shape
@@ -90,36 +84,27 @@ def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
         beyond(torch.arange(-(reach // 2), padded - reach // 2, device=images.device), side, mode)
         for side, reach, padded in ((height, down, size[0]), (width, across, size[1]))
     )
-    transfer = torch.fft.rfft2(kernel, s=size).conj()
-    correlated = [
-        torch.fft.irfft2(torch.fft.rfft2(some[..., rows, :][..., columns]).mul_(transfer), s=size)[..., :height, :width]
-        for some in chunks(images, images)
-    ]
-    return torch.cat(correlated) if correlated else images
+    spectrum: Tensor = torch.fft.rfft2(images[..., rows, :][..., columns])
+    spectrum *= torch.fft.rfft2(kernel, s=size).conj().to(spectrum)
+    correlated: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return correlated[..., :height, :width]
 
 
-def chunks(values: Tensor, images: Tensor) -> tuple[Tensor, ...]:
-    """Values of a batch, (B, ...), cut so that a processor's cache holds several times as many images."""
-    size = max(1, CACHED // max(1, images[:1].numel()))
-    return tuple(values[start : start + size] for start in range(0, len(values), size))
-
-
-def blur_along(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> Tensor:
-    """Blur each image along a line, as ImageMagick's ``MotionBlurImage`` does.
+def blur_along(images: Tensor, radius: float, sigma: float, angle: Tensor) -> Tensor:
+    """Blur each image along a line of its own, as ImageMagick's ``MotionBlurImage`` does.
 
     The kernel is half a Gaussian of 2 ``radius`` + 1 weights, which sum to one; weight i stands at the pixel closest to i
     pixels from the centre. Beyond the border lies the pixel at the border.
 
     Args:
         images: (B, C, H, W).
-        radius: (B,), pixels, rounded.
-        sigma: (B,), standard deviations in pixels.
+        radius: pixels, rounded.
+        sigma: standard deviation in pixels.
         angle: (B,), degrees: 0 is to the right, 90 down.
     """
     blurred = torch.zeros_like(images)
-    each = zip(radius.tolist(), sigma.tolist(), angle.tolist(), strict=True)
-    for index, (reach, spread, degrees) in enumerate(each):
-        _add_taps(blurred[index], images[index], _taps(round(reach), spread, math.radians(degrees)))
+    for index, degrees in enumerate(angle.tolist()):
+        _add_taps(blurred[index], images[index], _taps(round(radius), sigma, math.radians(degrees)))
     return blurred
 
 

@@ -44,8 +44,7 @@ def elastic_transform(images: Tensor, strength: float, sigma: float, reach: floa
     if strength == 0:
         return warped
     noise = streams.uniform("field", (2, height, width), -1, 1)
-    spread = torch.full((len(images),), sigma * scale, device=images.device)
-    field = gaussian(noise, spread, mode="reflect", truncate=3) * (strength * scale)
+    field = gaussian(noise, sigma * scale, mode="reflect", truncate=3) * (strength * scale)
     return _sampled(warped, columns + field[:, 0], rows + field[:, 1], border_twice=True)
 
 

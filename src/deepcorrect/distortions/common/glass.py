@@ -5,39 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepcorrect.distortions.common.convolution import chunks, gaussian
-from deepcorrect.distortions.common.severity import Parameters, common
+from deepcorrect.distortions.common.convolution import gaussian
+from deepcorrect.distortions.common.corruption import corruption
 from deepcorrect.distortions.streams import Streams
 
-_GLASS = Parameters(
+
+@corruption(
+    "glass_blur",
     {
         224: ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
         64: ((0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)),
         32: ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
-    }
+    },
+    random=True,
 )
-"""The standard deviation of the blurs, how far pixels come from, and how often they move."""
-
-
-@common("glass_blur", random="streams")
-def glass_blur(images: Tensor, severity: Tensor, streams: Streams) -> Tensor:
+def glass_blur(images: Tensor, sigma: float, distance: float, times: float, streams: Streams) -> Tensor:
     """Look through frosted glass: blur, move pixels, and blur again.
 
     Args:
         images: (B, C, H, W) in [0, 1].
-        severity: (B,), 1 to 5.
-        streams: of the images.
+        sigma: standard deviation of both blurs, in pixels.
+        distance: from which pixels come, rounded.
+        times: how often they are moved, rounded.
+        streams: of the offsets.
     """
-    height, width = images.shape[-2:]
-    sigma = _GLASS.of(images, severity)[:, 0]
-    moved = gaussian(images, sigma).flatten(2)
-    for (_, distance, times), rows in _GLASS.groups(images, severity):
-        reach = round(distance)
-        shape = (round(times), 2, max(0, height - 2 * reach), max(0, width - 2 * reach))
-        for some in chunks(rows, images):
-            offsets = streams.take(some, images).integers("offsets", -reach, reach, shape)
-            sources = pixel_sources(offsets, (height, width), reach)
-            moved[some] = moved[some].gather(2, sources[:, None].expand(-1, moved.shape[1], -1))
+    (height, width), reach = images.shape[-2:], round(distance)
+    blurred = gaussian(images, sigma).flatten(2)
+    shape = (round(times), 2, max(0, height - 2 * reach), max(0, width - 2 * reach))
+    sources = pixel_sources(streams.integers("offsets", -reach, reach, shape), (height, width), reach)
+    moved = blurred.gather(2, sources[:, None].expand(-1, blurred.shape[1], -1))
     return gaussian(moved.view_as(images), sigma)
 
 

@@ -18,7 +18,7 @@ _NEGLIGIBLE = 1e-3
 """A mean number of photons, and a share of a grey level."""
 
 
-def photons(images: Tensor, largest: Tensor, streams: Streams, name: str = "photons") -> Tensor:
+def photons(images: Tensor, largest: float, streams: Streams) -> Tensor:
     """Poisson distributed numbers of photons, whose means are ``largest * images``, in the precision of the images.
 
     A sum of Poisson numbers is one whose mean is the sum of theirs. So the means are taken apart into digits of base 255, of
@@ -26,25 +26,22 @@ def photons(images: Tensor, largest: Tensor, streams: Streams, name: str = "phot
 
     Args:
         images: (B, C, H, W), clipped to [0, 1].
-        largest: (B,), mean number of photons in a white pixel, above 0.
-        streams: of the images.
-        name: of the stream.
+        largest: mean number of photons in a white pixel, above 0.
+        streams: of the photons.
     """
-    counts = torch.zeros_like(images)
     shares = images.clamp(0, 1).float().cpu().numpy()
-    for row, mean, stream in zip(range(len(images)), largest.tolist(), streams.generators(name), strict=True):
-        counts[row] = torch.from_numpy(_counted(shares[row], mean, stream))
-    return counts
+    counts = [_counted(*each, largest) for each in zip(shares, streams.generators("photons"), strict=True)]
+    return torch.from_numpy(np.stack(counts)).to(images)
 
 
-def _counted(shares: NDArray[np.float32], largest: float, stream: np.random.Generator) -> NDArray[np.int16]:
+def _counted(shares: NDArray[np.float32], stream: np.random.Generator, largest: float) -> NDArray[np.int16]:
     scaled = shares * np.float32(_LEVELS - 1)
     levels = (scaled + np.float32(_NEGLIGIBLE)).astype(np.intp)
     counts = _Table.of(largest).counts(levels, stream)
     scaled -= levels
     finest = largest / (_LEVELS - 1)
     if finest > _NEGLIGIBLE and scaled.max() > 2 * _NEGLIGIBLE:
-        counts += _counted(scaled.clip(0, 1), finest, stream)
+        counts += _counted(scaled.clip(0, 1), stream, finest)
     return counts
 
 

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from deepcorrect.base.errors import DeepcorrectError
-from deepcorrect.distortions.base import Random
-from deepcorrect.distortions.registry import Function, register
-from deepcorrect.distortions.streams import Streams
-
 SEVERITIES = (1, 2, 3, 4, 5)
-
-
-def common(name: str, *, random: Random = False) -> Callable[[Function], Function]:
-    """Register a common corruption: five severities, whatever the data, and none in between.
-
-    It is computed in single precision at least, and makes new images. They are clipped to [0, 1], in the precision of the old.
-    """
-
-    def decorate(function: Function) -> Function:
-        @functools.wraps(function)
-        def corruption(images: Tensor, severity: Tensor, *streams: Streams) -> Tensor:
-            precise = images.to(torch.promote_types(images.dtype, torch.float32))
-            if precise is not images:
-                streams = tuple(each.take(torch.arange(len(images)), precise) for each in streams)
-            return function(precise, severity, *streams).clamp_(0, 1).to(images.dtype)
-
-        return register(name, levels=SEVERITIES, random=random, graded=True)(corruption)
-
-    return decorate
 
 
 class Parameters:
@@ -68,12 +43,3 @@ class Parameters:
         share = (side - self._sides[below]) / span if span else 1.0
         table = torch.lerp(self._tables[below], self._tables[above], share)
         return table[severity.long().cpu() - 1]
-
-    def scale(self, images: Tensor, severity: Tensor) -> Tensor:
-        """The only parameter of each image, (B, 1, 1, 1), in the precision and on the device of the images."""
-        return self.of(images, severity).to(images).view(-1, 1, 1, 1)
-
-    def groups(self, images: Tensor, severity: Tensor) -> Iterator[tuple[list[float], Tensor]]:
-        """The images that share a severity: its parameters, and their row numbers, (rows,) on the device of the images."""
-        for level in sorted(set(severity.tolist())):
-            yield self.of(images, torch.tensor([level]))[0].tolist(), (severity == level).nonzero()[:, 0]

@@ -68,8 +68,7 @@ def snow(
     field = streams.normal("flakes", (1, math.ceil(height / zoom), math.ceil(width / zoom))) * spread + mean
     flakes = _enlarged(field, zoom, height, width)
     flakes = torch.where(flakes < threshold, 0, flakes.clamp(0, 1))
-    each = torch.ones(len(images))
-    flakes = blur_along(flakes, radius * each, sigma * each, streams.uniform("angle", low=-135, high=-45))
+    flakes = blur_along(flakes, radius, sigma, streams.uniform("angle", low=-135, high=-45))
     whitened = torch.maximum(images, luminance(images) * 1.5 + 0.5)
     return torch.lerp(whitened, images, kept) + flakes + flakes.flip(2, 3)
 

@@ -65,9 +65,9 @@ def spatter(
         streams: of the field.
     """
     field = streams.normal("drops", (1, *images.shape[-2:])) * spread + mean
-    field = _blurred(field, sigma)
+    field = gaussian(field, sigma)
     if mud:
-        thickness = _blurred((field >= threshold).to(images), opacity)
+        thickness = gaussian((field >= threshold).to(images), opacity)
         thickness = torch.where(thickness < 0.8, 0, thickness)
         return images * (1 - thickness) + thickness * _coloured(_MUD, images)
     liquid = torch.where(field < threshold, 0, (field * 255).floor().clamp(0, 255))[:, 0]
@@ -83,10 +83,6 @@ def _shaded(liquid: Tensor) -> Tensor:
     height = equalized(mean_around(height).floor())
     lit = filtered(height, _LIGHT_FROM_TOP_LEFT, "mirror").clamp(0, 255)
     return liquid * mean_around(lit).round()
-
-
-def _blurred(field: Tensor, sigma: float) -> Tensor:
-    return gaussian(field, torch.full((len(field),), sigma, device=field.device))
 
 
 def _coloured(colour: tuple[int, int, int], images: Tensor) -> Tensor:

@@ -8,33 +8,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deepcorrect.distortions.common.convolution import chunks
-from deepcorrect.distortions.common.severity import Parameters, common
+from deepcorrect.distortions.common.corruption import corruption
 
 _SMALL = ((1.06, 7), (1.11, 12), (1.15, 16), (1.2, 21), (1.25, 26))
-_ZOOM = Parameters({224: ((1.11, 12), (1.15, 16), (1.2, 11), (1.24, 13), (1.3, 11)), 64: _SMALL, 32: _SMALL})
-"""The largest factor, and how many there are from 1 on."""
 _ROUNDING = 1e-9
 
 
-@common("zoom_blur")
-def zoom_blur(images: Tensor, severity: Tensor) -> Tensor:
-    """Move the camera: the mean of the image and of all its magnifications, the first of which is 1.
+@corruption("zoom_blur", {224: ((1.11, 12), (1.15, 16), (1.2, 11), (1.24, 13), (1.3, 11)), 64: _SMALL, 32: _SMALL})
+def zoom_blur(images: Tensor, largest: float, count: float) -> Tensor:
+    """Move the camera: the mean of an image and all its magnifications, the first of which is 1.
 
     Args:
         images: (B, C, H, W) in [0, 1].
-        severity: (B,), 1 to 5.
+        largest: factor of the last magnification.
+        count: how many there are, rounded.
     """
-    blurred = torch.empty_like(images)
-    for (largest, count), rows in _ZOOM.groups(images, severity):
-        factors = torch.linspace(1, largest, round(count), dtype=torch.float64).tolist()
-        for some in chunks(rows, images):
-            channels = images[some].flatten(0, 1)
-            total = channels * 2
-            for factor in factors[1:]:
-                total += magnified(channels, factor)
-            blurred[some] = (total / (len(factors) + 1)).view(-1, *images.shape[1:])
-    return blurred
+    factors = torch.linspace(1, largest, round(count), dtype=torch.float64).tolist()
+    channels = images.flatten(0, 1)
+    total = channels * 2
+    for factor in factors[1:]:
+        total += magnified(channels, factor)
+    return total.div_(len(factors) + 1).view_as(images)
 
 
 def magnified(channels: Tensor, factor: float) -> Tensor:
