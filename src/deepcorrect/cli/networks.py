@@ -67,7 +67,7 @@ def transfer(
     common: Common,
     correction: o.Corrections = None,
     layer: o.FeatureLayer = None,
-    distortion: o.CorrectionsOwnDistortions = None,
+    distortion: o.CorrectionsOwn = None,
     levels: o.Levels = None,
     splits: o.Splits = 5,
     out: o.Out = None,
@@ -79,19 +79,21 @@ def transfer(
 
     Example: deepcorrect transfer allcnn-cifar100 --correction deepcorr-6-blur --data caltech101:data --size 32 --levels cifar
     """
-    from deepcorrect.adapters.file import find_correction, read_header
+    from deepcorrect.adapters.file import find_correction
     from deepcorrect.cli import keeping, loading, parsing
     from deepcorrect.cli.console import show_transfer
+    from deepcorrect.distortions.base import parts_of
     from deepcorrect.models.layers import named
     from deepcorrect.pipeline.transfer import COUNTS, Protocol
     from deepcorrect.pipeline.transfer import transfer as transfer_job
 
     paths = {name: find_correction(name) for name in correction.split(",")} if correction else {}
-    own = dict.fromkeys(read_header(path).distortion for path in paths.values()) or {"blur": None}
+    own = [parsing.trained_against(path) for path in paths.values()] or ["blur"]
     counts = loading.counts_of(common) or COUNTS._replace(seed=common.split_seed)
     common = replace(common, split=f"{counts.train},{counts.validation}")
     with loading.open_job(model, common, classifies=False) as job:
-        ladders = parsing.ladders_of(job, distortion or ",".join(own), levels)
+        asked = [distortion] if distortion else own
+        ladders = parts_of(ladder for names in asked for ladder in parsing.ladders_of(job, names, levels))
         chosen = (named(job.layers, layer) if layer else job.layers[-1]).name
         settings = {"model": model, "layer": chosen, "split": counts, "splits": splits}
         keeping.open_run(job, out, "transfer", settings)

@@ -107,18 +107,18 @@ Unlabelled = Annotated[
     ),
 ]
 DistortionName = Annotated[
-    str, panels.distortion("--distortion", metavar="NAME", help="blur, noise, or file.py:NAME of your own.")
+    str,
+    panels.distortion(
+        "--distortion",
+        metavar="NAME",
+        help="blur, noise, fog ... or file.py:NAME of your own; a+b for one after the other, mix:a,b or mix:GROUP (imagenet-c) "
+        "for one at random in each image.",
+    ),
 ]
 Distortions = Annotated[
     str, panels.distortion("--distortion", metavar="NAME,...", help="One or more of blur, noise, or file.py:NAME of your own.")
 ]
 CorrectionsOwn = Annotated[
-    str | None,
-    panels.distortion(
-        "--distortion", metavar="NAME", help="blur, noise, or file.py:NAME of your own. Default: the correction's, else blur."
-    ),
-]
-CorrectionsOwnDistortions = Annotated[
     str | None,
     panels.distortion(
         "--distortion", metavar="NAME,...", help="One or more distortions. Default: the corrections' own, else blur."

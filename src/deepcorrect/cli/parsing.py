@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from deepcorrect.adapters.file import read_header
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.cli.groups import Common, Ranked, Training
 from deepcorrect.distortions.base import Ladder
 from deepcorrect.distortions.registry import get_distortion, get_distortions, parse_ladder
@@ -58,6 +61,30 @@ def ladders_of(job: Job, names: str, levels: str | None) -> list[Ladder]:
     """What to measure under: several distortions, each with its severities; of a mixture its members."""
     ladders = [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
     return matched(job, [part for ladder in ladders for part in ladder.distortion.parts(ladder.levels)])
+
+
+def trained_against(correction: Path) -> str:
+    """The distortion that a correction was trained against, by the name that its file gives.
+
+    Raises:
+        DeepcorrectError: nothing of that name is known: a distortion of the user's, or a mixture made in Python.
+    """
+    name = read_header(correction).distortion
+    try:
+        get_distortions(name)
+    except DeepcorrectError:
+        raise DeepcorrectError(
+            f"{correction}: trained against {name!r}, which is not registered here; give {argument('distortion')}, "
+            "file.py:NAME for one of your own"
+        ) from None
+    return name
+
+
+def described(ladders: Sequence[Ladder]) -> dict[str, object]:
+    """Distortions and severities as the settings of a run."""
+    if len(ladders) > 1:
+        return {"ladders": [[distortion.name, *levels] for distortion, levels in ladders]}
+    return {"distortion": ladders[0].distortion.name, "levels": ladders[0].levels}
 
 
 def pick_convolutions(job: Job, given: str) -> list[Layer]:

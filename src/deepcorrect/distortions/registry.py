@@ -135,6 +135,12 @@ def _of_name(name: str, spec: str) -> Distortion:
     return _REGISTRY[registered]
 
 
+def measured_under(name: str) -> list[str]:
+    """Names of the distortions under which a correction against one of this name is measured: it, or a mixture's members."""
+    distortion = get_distortion(name) if name.startswith(_MIX) else None
+    return [member.name for member in distortion.members] if isinstance(distortion, Mixture) else [name]
+
+
 def ladders_for(ladder: str) -> dict[str, tuple[float, ...]]:
     """The severities of every registered distortion that has this ladder or a default one, by its name."""
     return {

@@ -23,7 +23,8 @@ from deepcorrect.base.names import readable
 from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import Dataset
 from deepcorrect.datasets.division import Counts, draw
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, parts_of
+from deepcorrect.distortions.registry import measured_under
 from deepcorrect.evaluation.features import features
 from deepcorrect.evaluation.svm import fit_split
 from deepcorrect.models.fingerprint import fingerprint
@@ -75,18 +76,19 @@ def transfer(
     if job.processes.count > 1:
         raise DeepcorrectError("transfer runs in one process; start it without accelerate launch or torchrun")
     plans = {name: read_header(path) for name, path in corrections.items()}
-    against = {name: plan.distortion for name, plan in plans.items()}
-    asked = [distortion.name for distortion, _ in ladders]
-    for name, trained_against in against.items():
-        if trained_against not in asked:
+    ladders = parts_of(ladders)
+    against = {name: measured_under(plan.distortion) for name, plan in plans.items()}
+    asked = {distortion.name for distortion, _ in ladders}
+    for name, distortions in against.items():
+        if not asked & set(distortions):
             added = argument("ladders", option="distortion")
-            raise DeepcorrectError(f"correction {name}: trained against {trained_against}; add that to {added}")
+            raise DeepcorrectError(f"correction {name}: trained against {plans[name].distortion}; add that to {added}")
     if job.run is not None:
         job.run.claim({"transfer": _traits(job, protocol), **_features_stages(job, ladders)})
     records = [_recorded(job, "baseline", "baseline", None, (), protocol)]
     for distortion, levels in ladders:
         records.append(_recorded(job, "baseline", "baseline", distortion, levels, protocol))
-        for name in (name for name in corrections if against[name] == distortion.name):
+        for name in (name for name in corrections if distortion.name in against[name]):
             correction = load_correction(corrections[name], job.model, job.example)
             try:
                 records.append(_recorded(job, name, kind_of_plan(plans[name]), distortion, levels, protocol))
