@@ -34,6 +34,7 @@ PAGES = (
     "index",
     "getting-started",
     "method",
+    "corruptions",
     "how-to/own-dataloader",
     "how-to/own-network",
     "how-to/own-distortion",
@@ -45,6 +46,7 @@ PAGES = (
     "reference/python",
     "results",
     "caltech",
+    "photographs",
     "benchmarks",
     "architecture",
 )

@@ -1,0 +1,155 @@
+"""What is measured: the network as it is and each way to make it better on bad photographs, a result file a seed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepcorrect.base.device import Precision, autocast, laid_out
+from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.files import read_json
+from deepcorrect.base.progress import Reporter
+from deepcorrect.datasets.batches import batches
+from deepcorrect.datasets.images import Images
+from deepcorrect.distortions.base import Distortion
+from deepcorrect.models import load_model
+from deepcorrect.pipeline.baselines import train_baseline
+from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
+from deepcorrect.pipeline.job import Job
+from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.runs.results import Run, provenance
+from deepcorrect.training.recipes import get_recipe
+from experiments.chars74k.methods import BASELINE, Method
+from experiments.chars74k.mishaps import Photographed
+from experiments.chars74k.photographs import Photographs, kinds_of, pixels_of
+from experiments.chars74k.statistics import with_statistics_of
+
+RESULTS = Path(__file__).parents[2] / "results" / "chars74k"
+NETWORK = "allcnn"
+PRECISION: Precision = "bf16"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method with a seed, of the network that it improves and of its training."""
+
+    method: Method
+    seed: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.method.name}-seed{self.seed}"
+
+    @property
+    def needs(self) -> tuple[Cell, ...]:
+        return () if self.method == BASELINE else (Cell(BASELINE, self.seed),)
+
+
+def result_file(cell: Cell) -> Path:
+    """The file of a finished cell."""
+    return RESULTS / f"{cell.path}.json"
+
+
+@dataclass
+class Workshop:
+    """What cells are computed with.
+
+    Attributes:
+        photographs: good and bad ones.
+        runs: folder of the run folders, one for each cell, from which an interrupted cell continues.
+    """
+
+    photographs: Photographs
+    runs: Path
+    device: torch.device
+    reporter: Reporter
+
+    def work(self, cell: Cell) -> dict[str, Any]:
+        """Compute a cell.
+
+        Returns:
+            The content of its file.
+
+        Raises:
+            DeepcorrectError: the trained baseline that it needs is not among the runs.
+        """
+        started = time.perf_counter()
+        job = self._job(cell)
+        network, trained = self._improved(job, cell.method)
+        run = job.run
+        content: dict[str, Any] = {"method": cell.method.name, "seed": cell.seed, "settings": run.settings if run else {}}
+        if run is not None and run.file("metrics.json").exists():
+            content["validation"] = [epoch["validation_top1"] for epoch in read_json(run.file("metrics.json"))["epochs"]]
+        origin = provenance(self.device) | {"seconds": round(time.perf_counter() - started)}
+        return content | {"trainable_parameters": trained, **self._measured(network), "provenance": origin}
+
+    def _job(self, cell: Cell) -> Job:
+        method, data = cell.method, self.photographs.good
+        weights = None if method == BASELINE else self.runs / Cell(BASELINE, cell.seed).path / "model.safetensors"
+        if weights is not None and not weights.exists():
+            raise DeepcorrectError(f"{weights}: missing; delete the baseline's file of results to train it again")
+        network = load_model(NETWORK, classes=len(data.classes), weights=weights, seed=cell.seed)
+        settings = {"cell": cell.path, "network": NETWORK, **method.as_json()}
+        run = Run(self.runs / cell.path, "experiment", settings)
+        return Job(network, data, self.device, PRECISION, cell.seed, run, self.reporter)
+
+    def _improved(self, job: Job, method: Method) -> tuple[nn.Module, int]:
+        """The network that a method leads to, and how many parameters it trained."""
+        if method.regime is None:
+            return with_statistics_of(job.model, self.photographs.seen), 0
+        recipe = get_recipe("fast", method.regime, **method.recipe)
+        if method.regime == "baseline":
+            (record,) = train_baseline(job, recipe, [(_none(), ())])
+        else:
+            distortion = Distortion(
+                method.name_of_mixture, Photographed(method.mixture), levels=method.levels, random="streams"
+            )
+            layers = [layer.name for layer in job.layers]
+            if method.regime == "finetune":
+                _, (_, record) = finetune(job, distortion, method.levels, layers[: method.layers], recipe)
+            else:
+                chosen = tuple(layers[: method.layers])
+                shares = (method.share,) * len(chosen)
+                ranked = RankingOptions(images=method.ranked, method="attribution")
+                retrained = tuple(layers[len(layers) - method.retrained :])
+                options = CorrectionOptions(chosen, shares, ranked=ranked, unit=method.unit, retrained=retrained)
+                _, (_, record) = correct(job, distortion, method.levels, options, recipe)
+        return job.model, record.trainable_parameters
+
+    def _measured(self, network: nn.Module) -> dict[str, Any]:
+        """Shares of images classified correctly: of good ones, of both halves of the bad ones, and of each kind of bad ones."""
+        photographs = self.photographs
+        parts = {"good": photographs.good.test, "seen": photographs.seen, "unseen": photographs.unseen}
+        correct = {name: self._correct(network, images) for name, images in parts.items()}
+        bad = torch.cat([correct["seen"], correct["unseen"]])
+        kinds = {
+            name: {"images": int(chosen.sum()), "top1": float(bad[chosen].float().mean())}
+            for name, chosen in self._kinds.items()
+        }
+        shares = {name: float(right.float().mean()) for name, right in (correct | {"bad": bad}).items()}
+        return {"top1": shares, "kinds": kinds}
+
+    def _correct(self, network: nn.Module, images: Images) -> Tensor:
+        """Which images are classified correctly, (N,) bool."""
+        network.eval()
+        correct = []
+        for batch in batches(images, 500, self.device):
+            with torch.inference_mode(), autocast(self.device, PRECISION):
+                correct.append(network(laid_out(batch.images, network)).argmax(1) == batch.labels)
+        return torch.cat(correct).cpu()
+
+    @cached_property
+    def _kinds(self) -> dict[str, Tensor]:
+        photographs = self.photographs
+        bad = torch.cat([pixels_of(photographs.seen), pixels_of(photographs.unseen)])
+        return kinds_of(bad, pixels_of(photographs.good.train.held()))
+
+
+def _none() -> Distortion:
+    return Distortion("none", lambda images, severity: images, {})
