@@ -77,5 +77,5 @@ def luminance(images: Tensor) -> Tensor:
     """
     if images.shape[1] == 1:
         return images
-    red, green, blue = images.split(1, 1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    red, green, blue = images.unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]

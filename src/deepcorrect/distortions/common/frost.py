@@ -21,7 +21,7 @@ PANES = (
 )
 """Mean red, green and blue, and the contrast, of the five pictures of frost in ImageNet-C; two of them are the same."""
 _DIRECTIONS, _PATCHES = 6, 8
-_LENGTH, _WIDTH = 16, 1.6
+_LENGTH, _WIDTH = 16, 1.2
 
 
 @corruption(
@@ -48,7 +48,8 @@ def frost(images: Tensor, kept: float, added: float, scale: float, streams: Stre
     """
     chosen = torch.tensor(PANES).to(images)[streams.integers("pane", 0, len(PANES))]
     colour, contrast = chosen[:, :3, None, None], chosen[:, 3, None, None, None]
-    ice = colour + contrast * crystals(streams, *images.shape[-2:], scale)
+    height, width = images.shape[-2:]
+    ice = colour + contrast * crystals(streams, height, width, scale)
     return kept * images + added * (luminance(ice) if images.shape[1] == 1 else ice).clamp(0, 1)
 
 

@@ -29,13 +29,17 @@ def _shrunk(images: Tensor, share: float) -> Tensor:
     """Shrink the columns of pixels, dimension 2, along which whole rows are added: much faster than along rows."""
     size = images.shape[2]
     small = max(1, int(size * share))
-    edges = (torch.arange(small + 1, dtype=torch.float64) * (size / small) + 0.5).long()
-    begin, count = edges[:-1].to(images.device), edges.diff().to(images.device)
-    total = images.index_select(2, begin)
-    for step in range(1, int(count.max())):
-        further = images.index_select(2, (begin + step).clamp(max=size - 1))
-        total += further * (step < count).to(images.dtype)[:, None]
-    return total / count[:, None]
+    scale = size / small
+    centres = (torch.arange(small, dtype=torch.float64) + 0.5) * scale
+    begin, end = ((centres + side + 0.5).long().clamp(max=size) for side in (-scale / 2, scale / 2))
+    nearby = begin[:, None] + torch.arange(int((end - begin).max()))
+    offsets = (nearby + 0.5 - centres[:, None]) / scale
+    inside = (nearby < end[:, None]) & (offsets > -0.5) & (offsets <= 0.5)
+    weights = (inside / inside.sum(1, keepdim=True)).to(images)
+    total = 0.0
+    for pixels, weight in zip(nearby.clamp(max=size - 1).to(images.device).unbind(1), weights.unbind(1), strict=True):
+        total = total + images.index_select(2, pixels) * weight[:, None]
+    return total
 
 
 def _enlarged(images: Tensor, size: int) -> Tensor:
