@@ -15,6 +15,7 @@ from deepcorrect.evaluation.levels import level_name
 
 FILES_OF = ("cifar-c/", "imagenet-c/")
 """Before the name of a corruption whose images were read from published files."""
+_NAMED = 3
 
 
 def corruption_of(distortion: str) -> tuple[str, str]:
@@ -48,8 +49,13 @@ class Robustness(Shown):
     @property
     def corruptions(self) -> dict[str, tuple[float, ...]]:
         """Accuracy at each severity by the corruption's name in the literature, in the order of the literature."""
-        known = {corruption_of(name)[1]: row for name, row in self.accuracy.items()}
-        return {name: known[name] for name in in_order(known)}
+        return {corruption_of(name)[1]: self.accuracy[name] for name in self.distortions}
+
+    @property
+    def distortions(self) -> list[str]:
+        """As results name them, in the order of the literature."""
+        known = {corruption_of(name)[1]: name for name in self.accuracy}
+        return [known[corruption] for corruption in in_order(known)]
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -117,9 +123,11 @@ class Robustness(Shown):
 
     @property
     def title(self) -> str:
-        """What it was measured under."""
+        """What it was measured under: up to three corruptions by name, more by number."""
         source = corruption_of(next(iter(self.accuracy)))[0]
-        return f"{len(self.accuracy)} corruptions{f' from {source[:-1]} files' if source else ''}"
+        named = list(self.corruptions)
+        shown = ", ".join(named) if len(named) <= _NAMED else f"{len(named)} corruptions"
+        return f"{shown}{f' from {source[:-1]} files' if source else ''}"
 
     def __repr__(self) -> str:
         return f"Robustness({self.network!r}, {self.title}, {self.images:,} images: mean {self.mean():.4f})"

@@ -131,14 +131,14 @@ def _samples(section: Section, sheet: Sheet) -> None:
     for run in section.trained:
         if run.samples is not None:
             for network in run.samples["answers"]:
-                _answers(run, run.samples, network, section.distortion, sheet)
+                _answers(run, run.samples, network, section.increasing, sheet)
             return
 
 
-def _answers(run: SavedRun, samples: dict[str, Any], network: str, distortion: str, sheet: Sheet) -> None:
+def _answers(run: SavedRun, samples: dict[str, Any], network: str, increasing: str, sheet: Sheet) -> None:
     right = [sum(answer["right"] for answer in level) for level in samples["answers"][network]]
     sheet.draw(
-        INSIDE, f"samples-{network}-{run.folder.name}", f"Answers of {network} under increasing {distortion}",
+        INSIDE, f"samples-{network}-{run.folder.name}", f"Answers of {network} under {increasing}",
         f"Correct of {len(samples['labels'])}, from clean to severe: {', '.join(map(str, right))}",
         lambda axes: plots.plot_samples(axes[0], samples, network),
         commands=[run.command_line], size=plots.samples_size(samples),

@@ -15,6 +15,7 @@ from deepcorrect.report.accuracy_figures import draw_accuracy_figures
 from deepcorrect.report.drawing import Sheet
 from deepcorrect.report.filter_figures import draw_filter_figures
 from deepcorrect.report.network_figures import draw_network_figures
+from deepcorrect.report.robustness_figures import HEADING, draw_robustness_figures
 from deepcorrect.runs.comparison import Comparison, compare_records
 from deepcorrect.runs.saved import SavedRun, Section, read_sections
 
@@ -42,13 +43,14 @@ def build_report(folders: Sequence[Path], output: Path) -> Path:
 
 
 def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[float, ...]], Comparison]) -> dict[str, Any]:
-    for draw in (draw_accuracy_figures, draw_filter_figures, draw_network_figures):
+    for draw in (draw_robustness_figures, draw_accuracy_figures, draw_filter_figures, draw_network_figures):
         with sheet.attempt("Other figures", "Some figures"):
             draw(section, sheet)
     records = section.records
     return {
         "id": section.tag,
         "distortion": section.distortion,
+        "increasing": section.increasing,
         "levels": section.levels,
         "images": records[0].images,
         "headline": _headline(section),
@@ -57,10 +59,18 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
         "best": [max(record.top1[index] for record in records) for index in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
         "commands": {record.name: section.commands_of(record) for record in records},
-        "comparison": comparisons.get((section.distortion, section.levels)),
+        "comparisons": _comparisons(section, comparisons),
+        "robustness": section.robustness_views(),
         "samples": _merge_samples(section.trained),
+        "first": {HEADING: sheet.groups.pop(HEADING)} if HEADING in sheet.groups else {},
         "groups": sheet.groups,
     }
+
+
+def _comparisons(section: Section, known: Mapping[tuple[str, tuple[float, ...]], Comparison]) -> list[Comparison]:
+    """Of the networks under the section's distortion, or under each of its corruptions."""
+    found = (known.get((distortion, section.levels)) for distortion in section.distortions)
+    return [comparison for comparison in found if comparison is not None]
 
 
 def _headline(section: Section) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -86,20 +87,40 @@ class Records(Shown, list[Record]):
 
         Where one of several distortions of the same levels is a common corruption, the others are shown with it.
         """
+        return [_robustness(records) for records in self.together()]
+
+    def together(self) -> list[Records]:
+        """The records of each of ``robustness()``."""
         found: dict[tuple[str, str, tuple[float, ...]], dict[str, Record]] = {}
-        for record in sorted(self, key=lambda record: record.kind != "baseline"):
+        measured = [record for record in self if not record.agreement and len(record.levels) > 1]
+        for record in sorted(measured, key=lambda record: record.kind != "baseline"):
             source, _ = corruption_of(record.distortion)
             found.setdefault((record.name, source, record.levels), {})[record.distortion] = record
         return [
-            _robustness(list(records.values()))
-            for (_, _, levels), records in found.items()
-            if len(records) > 1 and len(levels) > 1 and any(is_common(corruption_of(distortion)[1]) for distortion in records)
+            Records(records.values())
+            for records in found.values()
+            if len(records) > 1 and any(is_common(corruption_of(distortion)[1]) for distortion in records)
         ]
 
     def apart(self) -> Records:
-        """The records that are not in ``robustness()``."""
-        together = self.robustness()
-        return Records(record for record in self if not any(_covers(each, record) for each in together))
+        """The records that are not in ``together()``."""
+        together = [record for records in self.together() for record in records]
+        return Records(record for record in self if record not in together)
+
+    def mean(self) -> Record:
+        """Of records of one network, the mean over their distortions at each level."""
+        first = self[0]
+        by_class = zip(*(record.per_class for record in self), strict=True)
+        return first.model_copy(
+            update={
+                "distortion": _robustness(self).title,
+                "top1": tuple(map(fmean, zip(*(record.top1 for record in self), strict=True))),
+                "top5": tuple(map(fmean, zip(*(record.top5 for record in self), strict=True))),
+                "mean_top1": fmean(record.mean_top1 for record in self),
+                "mean_top5": fmean(record.mean_top5 for record in self),
+                "per_class": tuple(tuple(map(_known_mean, zip(*level, strict=True))) for level in by_class),
+            }
+        )
 
 
 def views_of_runs(runs: Sequence[Records]) -> list[View]:
@@ -127,10 +148,10 @@ def _view(shown: Sequence[Record]) -> View:
     )
 
 
-def _covers(robustness: Robustness, record: Record) -> bool:
-    """Whether a record is one of those that a robustness is made of."""
-    same = record.name == robustness.network and record.levels[1:] == robustness.severities
-    return same and robustness.accuracy.get(record.distortion) == record.top1[1:]
+def _known_mean(shares: Sequence[float | None]) -> float | None:
+    """None for a class without images."""
+    known = [share for share in shares if share is not None]
+    return fmean(known) if known else None
 
 
 def _robustness(records: Sequence[Record]) -> Robustness:

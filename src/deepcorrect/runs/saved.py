@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
@@ -16,15 +16,17 @@ from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.renaming import rename_plan
 from deepcorrect.base.files import read_json, read_tensors
 from deepcorrect.base.progress import EpochMetrics
+from deepcorrect.base.showing import View
+from deepcorrect.evaluation.robustness import Robustness, alike, views_of
 from deepcorrect.models.network_print import absolute
 from deepcorrect.ranking.result import Ranking
 from deepcorrect.runs import ideal
 from deepcorrect.runs.architecture import Architecture, read_architecture
 from deepcorrect.runs.ideal import IdealCurves
 from deepcorrect.runs.penultimate import Penultimate, read_penultimate
-from deepcorrect.runs.results import Record, Results, by_ladder, read_together
+from deepcorrect.runs.results import Record, Records, Results, by_ladder, read_together
 
-__all__ = ["KERNELS", "Ranking", "SavedRun", "Section", "read_sections"]
+__all__ = ["KERNELS", "Ranking", "Robustness", "SavedRun", "Section", "read_sections"]
 
 KERNELS = "kernels.safetensors"
 """Holds the weights of the first convolution."""
@@ -109,11 +111,17 @@ class SavedRun:
         found = [EpochMetrics.from_json(epoch) for epoch in epochs if "steps" in epoch]
         return [(metrics.steps, fmean(metrics.validation)) for metrics in found]
 
+    def command_of(self, record: Record) -> str | None:
+        """What a person types to have a record, or the mean of several, if the run has it."""
+        records = Records(self.results.records)
+        known = record in records or any(record == several.mean() for several in records.together())
+        return self.command_line if known else None
+
     def concerns(self, records: Sequence[Record]) -> bool:
         """Whether it has one of these records, or ranked filters for the same levels."""
         settings, first = self.results.settings, records[0]
         ranked = settings.get("distortion") == first.distortion and tuple(settings.get("levels", ())) == first.levels[1:]
-        return ranked or any(record in records for record in self.results.records)
+        return ranked or any(self.command_of(record) for record in records)
 
     def _json(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name
@@ -122,18 +130,37 @@ class SavedRun:
 
 @dataclass(frozen=True)
 class Section:
-    """One distortion at some levels: the records, the baseline first, and the runs that they or rankings are of."""
+    """One distortion at some levels: the records, the baseline first, and the runs that they or rankings are of.
+
+    Attributes:
+        robustness: of each network, where the records are means over several corruptions.
+    """
 
     records: list[Record]
     runs: list[SavedRun]
+    robustness: list[Robustness] = field(default_factory=list)
 
     @property
     def distortion(self) -> str:
         return self.records[0].distortion
 
     @property
+    def increasing(self) -> str:
+        """The distortion as a caption names what becomes more severe."""
+        return f"{self.distortion} of increasing severity" if self.robustness else f"increasing {self.distortion}"
+
+    @property
+    def distortions(self) -> list[str]:
+        """Those that the records were measured under, or are means over."""
+        return self.robustness[0].distortions if self.robustness else [self.distortion]
+
+    @property
     def levels(self) -> tuple[float, ...]:
         return self.records[0].levels
+
+    def robustness_views(self) -> list[View]:
+        """Tables of the networks by corruption and severity, if the records are means."""
+        return views_of(self.robustness) if self.robustness else []
 
     @property
     def measured(self) -> str:
@@ -151,7 +178,7 @@ class Section:
 
     def commands_of(self, *records: Record) -> list[str]:
         """For each record the command line of the first run that has it."""
-        return [next(run.command_line for run in self.runs if record in run.results.records) for record in records]
+        return [next(filter(None, (run.command_of(record) for run in self.runs))) for record in records]
 
 
 def read_sections(folders: Sequence[Path]) -> tuple[list[SavedRun], list[Section]]:
@@ -161,5 +188,16 @@ def read_sections(folders: Sequence[Path]) -> tuple[list[SavedRun], list[Section
         DeepcorrectError: a folder holds no finished run.
     """
     runs = [SavedRun(folder, results) for folder, results in zip(folders, read_together(folders), strict=True)]
-    groups = by_ladder(record for run in runs for record in run.results.records)
-    return runs, [Section(records, [run for run in runs if run.concerns(records)]) for records in groups]
+    kept = [Records(run.results.records) for run in runs]
+    means = {
+        several.mean(): robustness
+        for records in kept
+        for several, robustness in zip(records.together(), records.robustness(), strict=True)
+    }
+    together = [([mean for mean, each in means.items() if each in networks], networks) for networks in alike(means.values())]
+    apart: list[tuple[list[Record], list[Robustness]]] = [
+        (records, []) for records in by_ladder(record for records in kept for record in records.apart())
+    ]
+    return runs, [
+        Section(records, [run for run in runs if run.concerns(records)], networks) for records, networks in together + apart
+    ]

@@ -11,6 +11,7 @@ from deepcorrect.report.plots.kernels import plot_kernels
 from deepcorrect.report.plots.levels import plot_accuracy, plot_levels, plot_ranked_and_random
 from deepcorrect.report.plots.pareto import pareto_front, plot_pareto
 from deepcorrect.report.plots.priority import plot_priority, plot_priority_map
+from deepcorrect.report.plots.robustness import plot_gain, plot_robustness, robustness_size
 from deepcorrect.report.plots.samples import plot_samples, samples_size
 from deepcorrect.report.plots.style import COLOURS, DIVERGING, MARKERS, drawable, legend_name, style
 from deepcorrect.report.plots.training import plot_training
@@ -29,6 +30,7 @@ __all__ = [
     "plot_architecture",
     "plot_class_differences",
     "plot_embedding",
+    "plot_gain",
     "plot_ideal_layers",
     "plot_ideal_shares",
     "plot_kernels",
@@ -37,9 +39,11 @@ __all__ = [
     "plot_priority",
     "plot_priority_map",
     "plot_ranked_and_random",
+    "plot_robustness",
     "plot_samples",
     "plot_training",
     "plot_unit",
+    "robustness_size",
     "samples_size",
     "style",
 ]
