@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,25 @@ def test_the_published_page_is_that_of_the_results() -> None:
 
 def test_names_of_methods_are_different() -> None:
     assert len({method.name for method in METHODS}) == len({method.title for method in METHODS}) == len(METHODS)
+
+
+def test_every_method_improves_the_same_baseline_and_is_continued(
+    results: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells_module, "NETWORK", "smallcnn")
+    monkeypatch.setattr(cells_module, "PRECISION", "fp32")
+    short = {"epochs": 1, "batch_size": 10, "precision": "fp32"}
+    quick = {
+        method.name: replace(method, recipe={**method.recipe, **short}, mixture=("contrast", "shade"), layers=2)
+        for method in METHODS
+    }
+    monkeypatch.setattr(cells_module, "BASELINE", quick["baseline"])
+    workshop = Workshop(load_photographs(photographs), photographs / "runs", torch.device("cpu"), Silent())
+    contents = {name: workshop.work(Cell(method, 0)) for name, method in quick.items()}
+    trained = {name: content["trainable_parameters"] for name, content in contents.items()}
+    assert trained["statistics"] == 0
+    assert trained["deepcorr-6"] == trained["deepcorr-6-unlabelled"]
+    assert len(set(trained.values())) == len(trained) - 1
+    again = workshop.work(Cell(quick["deepcorr-6"], 0))
+    assert again["validation"] == contents["deepcorr-6"]["validation"]
+    assert again["top1"] == contents["deepcorr-6"]["top1"]

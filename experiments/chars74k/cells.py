@@ -23,9 +23,10 @@ from deepcorrect.pipeline.baselines import train_baseline
 from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.pipeline.unlabelled import label_by_answers
 from deepcorrect.runs.results import Run, provenance
 from deepcorrect.training.recipes import get_recipe
-from experiments.chars74k.methods import BASELINE, Method
+from experiments.chars74k.methods import BASELINE, LEVELS, Method
 from experiments.chars74k.mishaps import Photographed
 from experiments.chars74k.photographs import Photographs, kinds_of, pixels_of
 from experiments.chars74k.statistics import with_statistics_of
@@ -33,6 +34,8 @@ from experiments.chars74k.statistics import with_statistics_of
 RESULTS = Path(__file__).parents[2] / "results" / "chars74k"
 NETWORK = "allcnn"
 PRECISION: Precision = "bf16"
+RANKING_IMAGES = 250
+_NONE = Distortion("none", lambda images, severity: images)
 
 
 @dataclass(frozen=True)
@@ -101,25 +104,23 @@ class Workshop:
 
     def _improved(self, job: Job, method: Method) -> tuple[nn.Module, int]:
         """The network that a method leads to, and how many parameters it trained."""
-        if method.regime is None:
+        if method.kind == "statistics":
             return with_statistics_of(job.model, self.photographs.seen), 0
-        recipe = get_recipe("fast", method.regime, **method.recipe)
-        if method.regime == "baseline":
-            (record,) = train_baseline(job, recipe, [(_none(), ())])
+        recipe = get_recipe("fast", method.kind, **method.recipe)
+        if method.kind == "baseline":
+            (record,) = train_baseline(job, recipe, [(_NONE, ())])
+            return job.model, record.trainable_parameters
+        if not method.labelled:
+            label_by_answers(job)
+            recipe = recipe.without_labels()
+        mixture = Distortion(method.name_of_mixture, Photographed(method.mixture), levels=LEVELS, random="streams")
+        layers = tuple(layer.name for layer in job.layers[: method.layers])
+        if method.kind == "finetune":
+            _, (_, record) = finetune(job, mixture, LEVELS, layers, recipe)
         else:
-            distortion = Distortion(
-                method.name_of_mixture, Photographed(method.mixture), levels=method.levels, random="streams"
-            )
-            layers = [layer.name for layer in job.layers]
-            if method.regime == "finetune":
-                _, (_, record) = finetune(job, distortion, method.levels, layers[: method.layers], recipe)
-            else:
-                chosen = tuple(layers[: method.layers])
-                shares = (method.share,) * len(chosen)
-                ranked = RankingOptions(images=method.ranked, method="attribution")
-                retrained = tuple(layers[len(layers) - method.retrained :])
-                options = CorrectionOptions(chosen, shares, ranked=ranked, unit=method.unit, retrained=retrained)
-                _, (_, record) = correct(job, distortion, method.levels, options, recipe)
+            ranked = RankingOptions(images=RANKING_IMAGES, method="attribution")
+            options = CorrectionOptions(layers, (method.share,) * len(layers), ranked=ranked)
+            _, (_, record) = correct(job, mixture, LEVELS, options, recipe)
         return job.model, record.trainable_parameters
 
     def _measured(self, network: nn.Module) -> dict[str, Any]:
@@ -149,7 +150,3 @@ class Workshop:
         photographs = self.photographs
         bad = torch.cat([pixels_of(photographs.seen), pixels_of(photographs.unseen)])
         return kinds_of(bad, pixels_of(photographs.good.train.held()))
-
-
-def _none() -> Distortion:
-    return Distortion("none", lambda images, severity: images, {})
