@@ -65,7 +65,7 @@ def _bands(
 def gaussian_matrix(sigma: float, radius: int, size: int, mode: Border) -> Tensor:
     """The (size, size) band matrix, float64, that blurs a line of ``size`` pixels with a kernel of 2 ``radius`` + 1 weights."""
     offsets = torch.arange(-radius, radius + 1)
-    kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-6)).double() ** 2)
+    kernel = torch.exp(-0.5 * (offsets.double() / max(sigma, 1e-6)) ** 2)
     pixels = beyond(torch.arange(size)[:, None] + offsets, size, mode)
     return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, pixels, (kernel / kernel.sum()).expand(size, -1))
 

@@ -39,8 +39,12 @@ def magnified(channels: Tensor, factor: float) -> Tensor:
         factor: 1 or more.
     """
     height, width = channels.shape[-2:]
-    crop = [math.ceil(side / factor - _ROUNDING) for side in (height, width)]
-    size = [max(side, round(cropped * factor)) for side, cropped in zip((height, width), crop, strict=True)]
-    top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
-    middle = channels[:, None, top : top + crop[0], left : left + crop[1]]
+    down, across = (math.ceil(side / factor - _ROUNDING) for side in (height, width))
+    size = [max(height, _rounded(down * factor)), max(width, _rounded(across * factor))]
+    top, left = (height - down) // 2, (width - across) // 2
+    middle = channels[:, None, top : top + down, left : left + across]
     return functional.interpolate(middle, size, mode="bilinear", align_corners=True)[:, 0, :height, :width]
+
+
+def _rounded(size: float) -> int:
+    return math.floor(size + 0.5 + _ROUNDING)
