@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import deepcorrect as dc
 from deepcorrect.adapters.attach import attach, load_correction
+from deepcorrect.adapters.copies import CorrectionLike
 from deepcorrect.adapters.gate import FirstLayer, statistics
 from deepcorrect.adapters.gate_fitting import fit_gate
 from deepcorrect.adapters.rows import together
@@ -69,8 +70,9 @@ def test_distorted_images_get_the_answers_of_their_correction(case: Case) -> Non
 @pytest.mark.parametrize("size", [1, 7])
 def test_decisions_depend_on_no_other_image(case: Case, size: int) -> None:
     batch, kinds = mixed_batch()
-    assert torch.equal(torch.cat([case.gated.decide(part) for part in batch.split(size)]), kinds)
-    assert torch.allclose(torch.cat([case.gated(part) for part in batch.split(size)]), case.gated(batch), atol=1e-5)
+    parts = torch.split(batch, size)  # type: ignore[no-untyped-call]
+    assert torch.equal(torch.cat([case.gated.decide(part) for part in parts]), kinds)
+    assert torch.allclose(torch.cat([case.gated(part) for part in parts]), case.gated(batch), atol=1e-5)
 
 
 @torch.no_grad()
@@ -91,7 +93,7 @@ def test_a_batch_of_ruined_images_does_not_pass_through_the_network_as_it_is(cas
 def test_corrections_share_the_networks_tensors_and_leave_it_as_it_was(tmp_path: Path) -> None:
     network = make_toy("batch-norm").train()
     files = saved_corrections(network, tmp_path)
-    network.train()[0].weight.requires_grad_(False)
+    next(network.parameters()).requires_grad_(False)
     before, modules = snapshot(network), list(network.modules())
     flags = [weight.requires_grad for weight in network.parameters()]
     torch.manual_seed(3)
@@ -113,7 +115,7 @@ def test_a_correction_that_is_on_the_network_may_be_one_of_the_gates(case: Case)
     network = make_toy("batch-norm")
     bare = case.network(as_float(TEST.images))
     correction = load_correction(case.files["noise"], network)
-    corrections = {"blur": case.files["blur"], "noise": correction}
+    corrections: dict[str, CorrectionLike] = {"blur": case.files["blur"], "noise": correction}
     gated = dc.fit_gate(network, TRAIN, VALIDATION, corrections, distortions=STRONG, progress=False)
     batch, _ = mixed_batch()
     assert torch.equal(gated(as_float(TEST.images)), bare)
@@ -150,7 +152,7 @@ def test_rounding_to_bfloat16_is_not_taken_for_noise(case: Case) -> None:
         assert torch.equal(case.gated.decide(batch), kinds)
     seen: list[Tensor] = []
     with torch.autocast("cpu", torch.bfloat16):
-        FirstLayer(case.network, "0").run(batch, lambda outputs: bool(seen.append(outputs)))
+        FirstLayer(case.network, "0").run(batch, lambda outputs: seen.append(outputs) is not None)  # type: ignore[func-returns-value]
     assert torch.equal(seen[0], case.network[0](batch))  # type: ignore[index]
 
 
@@ -235,8 +237,8 @@ def test_the_same_seed_fits_the_same_gate(case: Case) -> None:
 
 
 def test_labels_are_not_needed(case: Case) -> None:
-    bare = [ImageSet.whole(part.images, torch.full_like(part.labels, -1)) for part in (TRAIN, VALIDATION)]
-    gated = dc.fit_gate(case.network, *bare, case.files, distortions=STRONG, progress=False)
+    train, validation = (ImageSet.whole(part.images, torch.full_like(part.labels, -1)) for part in (TRAIN, VALIDATION))
+    gated = dc.fit_gate(case.network, train, validation, case.files, distortions=STRONG, progress=False)
     batch, kinds = mixed_batch(random_images(20, seed=9))
     assert torch.equal(gated.decide(batch), kinds)
     assert plan_for(case.network).filters.keys() == {"0", "3", "6"}

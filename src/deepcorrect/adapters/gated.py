@@ -125,6 +125,20 @@ def load_gate(path: Path | str, model: nn.Module, corrections: Sequence[Correcti
     return Gated(model, with_corrections(model, chosen), gate, saved)
 
 
+def corrections_of(path: Path | str, given: Sequence[str] | None = None) -> dict[str, Path]:
+    """The files of the corrections that a saved gate is for, by its own names, in the order of its decisions.
+
+    Args:
+        path: the gate's file, or a run folder that holds one.
+        given: as of ``load_gate``.
+
+    Raises:
+        DeepcorrectError: the gate is unsound, or other corrections are given.
+    """
+    path = find_gate(path)
+    return {name: find_correction(str(found)) for name, found in _matched(path, read_gate(path)[1], given).items()}
+
+
 def digests_of(correction: CorrectionLike) -> NetworkPrint:
     """What tells a correction from others.
 

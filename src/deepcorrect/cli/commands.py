@@ -115,6 +115,7 @@ def correct(
     unit: o.Unit = "cifar",
     no_bn: o.NoBatchNorm = False,
     retrain_last: o.RetrainLast = 0,
+    gate: o.Gate = False,
     out: o.Out = None,
 ) -> None:
     """Rank filters, train correction units behind the most susceptible ones, and measure what that gains.
@@ -127,6 +128,7 @@ def correct(
     from deepcorrect.models.fingerprint import fingerprint
     from deepcorrect.pipeline.correct import CorrectionOptions, check_options
     from deepcorrect.pipeline.correct import correct as correct_job
+    from deepcorrect.pipeline.gate import add_gate
     from deepcorrect.pipeline.given_ranking import check_ranking
 
     recipe = parsing.recipe_for("correct", training, common, labels=unlabelled is None)
@@ -155,8 +157,11 @@ def correct(
         }
         del settings["ranked"]["memory"]
         settings |= {"recipe": recipe.model_dump(), "ranked_by": str(ranked_by) if ranked_by else None}
+        settings |= {"gate": True} if gate else {}
         records = keeping.open_run(job, out, "correct", settings, [ladder])
-        records = records or correct_job(job, *ladder, plan, recipe, ranking=given, half=training.half)[1]
+        if records is None:
+            correction, records = correct_job(job, *ladder, plan, recipe, ranking=given, half=training.half)
+            records += add_gate(job, plan.name, correction, ladder) if gate else []
         keeping.conclude(job, records, as_json=common.as_json)
 
 
@@ -195,6 +200,60 @@ def finetune(
         records = keeping.open_run(job, out, "finetune", settings, [ladder])
         records = records or finetune_job(job, *ladder, names, recipe, half=training.half)[1]
         keeping.conclude(job, records, as_json=common.as_json)
+
+
+@app.command(cls=Command, rich_help_panel=METHOD)
+@spread
+def evaluate(
+    model: o.Model,
+    common: Common,
+    unlabelled: o.Unlabelled = None,
+    correction: o.CorrectionName = None,
+    distortion: o.CorrectionsOwn = None,
+    levels: o.Levels = None,
+    restore: o.Restore = None,
+    gate: o.GateFile = None,
+    out: o.Out = None,
+) -> None:
+    """Measure a network, with or without a correction, at every level of one distortion.
+
+    Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data --json
+    """
+    from deepcorrect.adapters.attach import load_correction
+    from deepcorrect.adapters.correction import Correction
+    from deepcorrect.adapters.file import find_correction, read_header
+    from deepcorrect.cli import gating, keeping, loading, parsing
+    from deepcorrect.cli.console import show_records
+    from deepcorrect.distortions.restoration import restored
+    from deepcorrect.evaluation.cost import count_parameters
+    from deepcorrect.pipeline.measure import measure
+    from deepcorrect.runs.kinds import kind_of_plan
+
+    if gate is not None:
+        gating.require_alone(restore, unlabelled)
+        gating.evaluate_gated(model, common, gate, correction, distortion, levels, out)
+        return
+    path = find_correction(correction) if correction else None
+    trained_against = read_header(path).distortion if path else "blur"
+    with loading.open_job(model, common, corrections=[path] if path else [], unlabelled=unlabelled) as job:
+        ladder = parsing.ladder_of(job, distortion or trained_against, levels)
+        settings = {"model": model, "correction": correction, "distortion": ladder.distortion.name, "levels": ladder.levels}
+        settings |= {"restore": restore} if restore else {}
+        records = keeping.open_run(job, out, "evaluate", settings, [ladder])
+        if records is None:
+            parts = load_correction(path, job.model, job.example) if path else job.model
+            trained = count_parameters(parts.parameters())
+            name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
+            network = kind_of_plan(parts.plan) if isinstance(parts, Correction) else "restored" if restore else "baseline"
+            measured = restored(ladder.distortion, restore) if restore else ladder.distortion
+            records = [measure(job, name, measured, ladder.levels, trained, kind=network)]
+        keeping.keep(job, records)
+    if not job.processes.first:
+        return
+    if common.as_json:
+        print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))
+    else:
+        show_records(records)
 
 
 @app.command(

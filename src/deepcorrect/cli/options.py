@@ -170,6 +170,31 @@ Corrections = Annotated[
         "--correction", metavar="NAME,...", help="As for evaluate; each is tested on the distortion it was made for."
     ),
 ]
+GatedCorrections = Annotated[
+    str,
+    panels.correction(
+        "--correction", metavar="NAME,...", help="The corrections to decide between, each as for evaluate.", show_default=False
+    ),
+]
+Gate = Annotated[
+    bool,
+    panels.correction(
+        "--gate", metavar="", help="Also fit a gate that leaves clean images to the network as it is, and measure with it."
+    ),
+]
+GateFile = Annotated[
+    Path | None,
+    panels.correction(
+        "--gate",
+        metavar="FILE",
+        help="Decide by this gate, a file or a run folder; --correction then names its corrections. Default: those beside it, "
+        "or shipped.",
+    ),
+]
+Clean = Annotated[
+    float,
+    panels.correction("--clean", metavar="SHARE", help="Share of clean validation images to leave to the network as it is."),
+]
 EachCorrection = Annotated[
     list[str],
     panels.correction("--correction", metavar="NAME", help="As for evaluate; repeat it for further ones.", show_default=False),

@@ -94,6 +94,16 @@ def gate_of(
     return gated
 
 
+def add_gate(job: Job, name: str, correction: Correction, ladder: Ladder) -> Records:
+    """Fit a gate to the correction that is on a job's network, and measure it.
+
+    Args:
+        name: what the network with its correction is called.
+        ladder: what the correction was trained against.
+    """
+    return measure_gated(job, gate_of(job, {name: correction}, {name: ladder}), f"{name} gated", [ladder])
+
+
 def measure_gated(job: Job, gated: Gated, name: str, ladders: Ladders) -> Records:
     """Measure a gated network on a job's test images, and where its gate sends them; a run keeps the answers.
 

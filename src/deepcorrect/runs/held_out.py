@@ -14,7 +14,7 @@ from deepcorrect.base.files import read_json
 from deepcorrect.base.words import argument
 from deepcorrect.datasets.dataset import TESTED_ON, Dataset
 
-COMMANDS = ("correct", "finetune", "train-baseline", "train-head")
+COMMANDS = ("correct", "finetune", "gate", "train-baseline", "train-head")
 
 
 class Training(NamedTuple):

@@ -14,6 +14,7 @@ from deepcorrect.distortions.groups import is_common
 from deepcorrect.evaluation.levels import level_line, levels_view
 from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, views_of
 from deepcorrect.runs.kinds import Kind, kind_of_name
+from deepcorrect.runs.sent import sent_view
 
 
 class Record(Shown, BaseModel):
@@ -131,7 +132,11 @@ def views_of_runs(runs: Sequence[Records]) -> list[View]:
     robust = [
         view for networks in alike(network for run in runs for network in run.robustness()) for view in views_of(networks)
     ]
-    return robust + [_view(same) for same in by_ladder(record for run in runs for record in run.apart())]
+    levels = [_view(same) for same in by_ladder(record for run in runs for record in run.apart())]
+    gates = [
+        sent_view(record.name, record.distortion, record.levels, record.sent) for run in runs for record in run if record.sent
+    ]
+    return robust + levels + gates
 
 
 def _view(shown: Sequence[Record]) -> View:
