@@ -15,7 +15,7 @@ from torch import Tensor
 from deepcorrect.distortions.common.convolution import Border, blur_along, correlate, gaussian
 from deepcorrect.distortions.streams import Streams
 from tests.photographs import photographs
-from tests.published import ours, published
+from tests.reference import ours, published
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SIGMAS = {64: (0.5, 0.75, 1, 1.25, 1.5), 32: (0.4, 0.6, 0.7, 0.8, 1)}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepcorrect.distortions.common.glass import pixel_sources
 from tests.photographs import photographs, psnr
-from tests.published import ours, published, spectrum
+from tests.reference import ours, published, spectrum
 
 SMALL = {
     64: ((0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)),

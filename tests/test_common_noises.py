@@ -14,7 +14,7 @@ from torch import Tensor
 from deepcorrect.distortions.common.photons import photons
 from deepcorrect.distortions.streams import Streams
 from tests.photographs import photographs, psnr
-from tests.published import ours, published, spectrum
+from tests.reference import ours, published, spectrum
 
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
 SEVERITIES = (1, 2, 3, 4, 5)

@@ -124,7 +124,7 @@ def test_a_class_joins_from_a_file(tmp_path: Path) -> None:
 
 
 def test_unknown_distortion_lists_the_known_ones() -> None:
-    with pytest.raises(DeepcorrectError, match=r"unknown distortion 'fogg'; known: .*blur.*noise"):
+    with pytest.raises(DeepcorrectError, match=r"unknown distortion 'fogg'; did you mean fog; known: .*blur.*noise"):
         get_distortion("fogg")
 
 

@@ -165,7 +165,13 @@ class Distortion:
         return [Ladder(self, tuple(levels))]
 
     def __call__(self, images: Tensor, severity: Tensor, *, generator: torch.Generator, part: Part | None = None) -> Tensor:
-        """Distort a training batch, or a ``part`` of one; random numbers come from ``generator``, on the images' device."""
+        """Distort a training batch, or a ``part`` of one; random numbers come from ``generator``, on the images' device.
+
+        Raises:
+            DeepcorrectError: a severity that it does not have, or the function fails.
+        """
+        if self.graded:
+            self.require_levels(severity.tolist())
         part = part or Part(0, len(images), len(images))
         if self.random is True:
             shape = (part.whole, *images.shape[1:])

@@ -32,7 +32,8 @@ class Combined(Distortion, ABC):
         members = tuple(members)
         names = [member.name for member in members]
         if len(set(names)) < 2 or len(set(names)) < len(names):
-            raise DeepcorrectError(f"distortion {name}: made of two or more distortions, each once, not of {', '.join(names)}")
+            said = ", ".join(names) or "none"
+            raise DeepcorrectError(f"distortion {name}: made of two or more distortions, each once, not of {said}")
         for member in members:
             member.require_function(f"distortion {name}")
         object.__setattr__(self, "members", tuple(member.fitted(ladder) for member in members))
@@ -60,6 +61,15 @@ class Combined(Distortion, ABC):
         """The steps that all members have for a kind of data."""
         kind = self.ladder if ladder == DEFAULT else ladder
         return tuple(float(step + 1) for step in range(min(len(member.levels(kind)) for member in self.members)))
+
+    def require_levels(self, levels: Iterable[float]) -> None:
+        """Refuse what is no step.
+
+        Raises:
+            DeepcorrectError: a number that is none of ``levels()``, or a member has no levels for this kind of data.
+        """
+        self.levels()
+        super().require_levels(levels)
 
     def severities(self, member: Distortion) -> tuple[float, ...]:
         """A member's severity at each step."""

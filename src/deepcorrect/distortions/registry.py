@@ -93,14 +93,19 @@ def get_distortions(specs: str) -> list[Distortion]:
     Raises:
         DeepcorrectError: as ``get_distortion``, or one is named twice.
     """
-    before, mix, mixed = specs.partition(_MIX)
-    names = [name for name in before.split(",") if name or not mix]
-    found = [each for name in names for each in _published(name) or _of_group(name, specs)]
+    return _named(specs, specs)
+
+
+def _named(names: str, spec: str) -> list[Distortion]:
+    """The distortions of some names of a ``spec``, which messages show."""
+    before, mix, mixed = names.partition(_MIX)
+    each = [name for name in before.split(",") if name or not mix]
+    found = [distortion for name in each for distortion in _published(name) or _of_group(name, spec)]
     if mix:
-        found.append(Mixture(get_distortions(mixed), f"{_MIX}{mixed}"))
+        found.append(Mixture(_named(mixed, spec), f"{_MIX}{mixed}"))
     named = [distortion.name for distortion in found]
     if repeated := next((name for name in named if named.count(name) > 1), None):
-        raise DeepcorrectError(f"{argument('distortion', specs)}: {repeated} is named twice")
+        raise DeepcorrectError(f"{argument('distortion', spec)}: {repeated} is named twice")
     return found
 
 
@@ -118,21 +123,45 @@ def _of_name(name: str, spec: str) -> Distortion:
     if published := _published(name):
         return published[0]
     name = _ALIASES.get(name, name)
+    if len(steps := _steps(name)) > 1:
+        return Composition([_of_name(each, spec) for each in steps])
     path, separator, registered = name.rpartition(":")
-    if "+" in name and not Path(path).is_file():
-        return Composition([_of_name(each, spec) for each in name.split("+")])
     if separator:
         load_file(Path(path))
     if registered not in _REGISTRY:
-        if separator:
-            raise DeepcorrectError(f"{argument('distortion', spec)}: {path} registers no distortion {registered!r}")
-        known = sorted({*_REGISTRY, *GROUPS})
-        similar = get_close_matches(registered, known, 1)
-        meant = f"; did you mean {similar[0]}" if similar else ""
-        raise DeepcorrectError(
-            f"{argument('distortion', spec)}: unknown distortion {registered!r}{meant}; known: {', '.join(known)}"
-        )
+        raise DeepcorrectError(f"{argument('distortion', spec)}: {_unknown(path, registered)}")
     return _REGISTRY[registered]
+
+
+def _steps(name: str) -> list[str]:
+    """The names that ``+`` joins; a file may have one in its own."""
+    pieces, steps = name.split("+"), []
+    while pieces:
+        joined = ["+".join(pieces[: count + 1]) for count in range(len(pieces))]
+        alone = len(joined) - 1 if "/" in pieces[0] else 0
+        count = next((count for count, each in enumerate(joined) if each in _REGISTRY or _is_in_file(each)), alone)
+        steps.append(joined[count])
+        del pieces[: count + 1]
+    return steps
+
+
+def _is_in_file(name: str) -> bool:
+    path, separator, _ = name.rpartition(":")
+    return bool(separator) and Path(path).is_file()
+
+
+def _unknown(path: str, name: str) -> str:
+    """Why there is no distortion of a name."""
+    if path:
+        return f"{path} registers no distortion {name!r}"
+    if not name:
+        return "the name of a distortion is missing"
+    if name in GROUPS:
+        return f"{name} stands for {', '.join(GROUPS[name])}; name one of them"
+    known = sorted({*_REGISTRY, *GROUPS})
+    similar = get_close_matches(name, known, 1)
+    meant = f"; did you mean {similar[0]}" if similar else ""
+    return f"unknown distortion {name!r}{meant}; known: {', '.join(known)}"
 
 
 def measured_under(name: str) -> list[str]:

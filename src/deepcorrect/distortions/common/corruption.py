@@ -49,7 +49,7 @@ class Corruption:
             allowed = " or ".join(str(count) for count in self.channels)
             raise DeepcorrectError(f"{self.name}: for images with {allowed} channels, not with {images.shape[1]}")
         corrupted = torch.empty_like(images)
-        for step in severity.unique().tolist():
+        for step in sorted(set(severity.tolist())):
             parameters = self.parameters.of(images, torch.tensor([step]))[0].tolist()
             for rows in (severity == step).nonzero()[:, 0].split(_images_at_once(images)):
                 some = images.index_select(0, rows)
