@@ -45,6 +45,7 @@ _HOMES = {
     "rank": "pipeline.door",
     "rank_filters": "ranking.exact",
     "register": "distortions.registry",
+    "resemblance": "pipeline.real",
     "train": "training.loop",
     "train_baseline": "pipeline.baselines",
 }
@@ -79,6 +80,7 @@ if TYPE_CHECKING:  # a type checker knows these names and no others
     from deepcorrect.pipeline.gate import fit_gate as fit_gate
     from deepcorrect.pipeline.job import Job as Job
     from deepcorrect.pipeline.rank import RankingOptions as RankingOptions
+    from deepcorrect.pipeline.real import resemblance as resemblance
     from deepcorrect.pipeline.repair import attach as attach
     from deepcorrect.pipeline.repair import correct as correct
     from deepcorrect.pipeline.repair import finetune as finetune

@@ -106,6 +106,7 @@ def correct(
     training: Training,
     unlabelled: o.Unlabelled = None,
     distortion: o.DistortionName = "blur",
+    real: o.Real = None,
     levels: o.Levels = None,
     layers: o.Layers = "3",
     share: o.Share = "0.5",
@@ -133,7 +134,7 @@ def correct(
 
     recipe = parsing.recipe_for("correct", training, common, labels=unlabelled is None)
     with loading.open_job(model, common, trains=True, unlabelled=unlabelled) as job:
-        ladder = parsing.ladder_of(job, distortion, levels)
+        ladder = loading.steered(job, parsing.ladder_of(job, distortion, levels), model, common, real)
         chosen = parsing.pick_convolutions(job, layers)
         plan = CorrectionOptions(
             layers=tuple(layer.name for layer in chosen),
@@ -173,6 +174,7 @@ def finetune(
     training: Training,
     unlabelled: o.Unlabelled = None,
     distortion: o.DistortionName = "blur",
+    real: o.Real = None,
     levels: o.Levels = None,
     layers: o.Layers = "3",
     out: o.Out = None,
@@ -187,7 +189,7 @@ def finetune(
 
     recipe = parsing.recipe_for("finetune", training, common, labels=unlabelled is None)
     with loading.open_job(model, common, trains=True, unlabelled=unlabelled) as job:
-        ladder = parsing.ladder_of(job, distortion, levels)
+        ladder = loading.steered(job, parsing.ladder_of(job, distortion, levels), model, common, real)
         names = [layer.name for layer in pick(job.layers, layers)]
         settings = {
             "model": model,

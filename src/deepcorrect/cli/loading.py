@@ -12,17 +12,20 @@ from deepcorrect.base.device import keep_memory, resolve_device, resolve_precisi
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Processes
 from deepcorrect.base.progress import Silent
+from deepcorrect.base.tables import print_table
 from deepcorrect.cli.console import tell
 from deepcorrect.cli.groups import Common, Images
 from deepcorrect.datasets import Counts, Dataset, load_dataset
 from deepcorrect.datasets.class_names import read_class_names
 from deepcorrect.datasets.decoding import Resize
-from deepcorrect.datasets.unlabelled import learn_from
+from deepcorrect.datasets.unlabelled import learn_from, require_apart
+from deepcorrect.distortions.base import Ladder
 from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.models.head import last_dense, replace_head
 from deepcorrect.models.labels import output_names
 from deepcorrect.models.layers import find_layers
 from deepcorrect.pipeline.job import Job, count_outputs, example_of
+from deepcorrect.pipeline.real import resemblance_of
 from deepcorrect.pipeline.unlabelled import label_by_answers
 from deepcorrect.runs.held_out import hold_out, trainings
 
@@ -110,6 +113,19 @@ def _data_of(
         )
     photos = load(f"images:{unlabelled}", trains, common if common.data is None else replace(common, split=None))
     return photos if common.data is None else learn_from(photos, load(common.data, trains=False))
+
+
+def steered(job: Job, ladder: Ladder, model: str, common: Common, real: Path | None) -> Ladder:
+    """The mixture weighted as the images of ``--real`` look like its distortions, which are shown; itself without any."""
+    if real is None:
+        return ladder
+    images = open_data(f"images:{real}", replace(common, split=None, limit=None), find_resize(common, model), whole=True)
+    require_apart(images.name, job.data.name)
+    found = resemblance_of(job, ladder.distortion, images.test)
+    if job.processes.first and not common.as_json:
+        for view in found.views():
+            print_table(view.table)
+    return Ladder(found.weighted, ladder.levels)
 
 
 def find_resize(given: Images, model: str | None = None) -> Resize | None:

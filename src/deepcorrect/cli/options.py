@@ -106,6 +106,15 @@ Unlabelled = Annotated[
         "stand for labels. With --data, tested on its labelled images; without, agreement with the clean answers is measured.",
     ),
 ]
+Real = Annotated[
+    Path | None,
+    panels.distortion(
+        "--real",
+        metavar="DIR",
+        help="Images in any folders that are ruined already, without labels: a mixture is trained on as they look like its "
+        "distortions and levels.",
+    ),
+]
 DistortionName = Annotated[
     str,
     panels.distortion(

@@ -72,14 +72,21 @@ def learn_from(unlabelled: Dataset, tested: Dataset) -> Dataset:
             f"{unlabelled.name}: images of {shapes[0]}, those of {tested.name} are {shapes[1]} (channels, height, width); "
             "bring all to one size"
         )
-    _require_apart(unlabelled.name, tested.name)
+    require_apart(unlabelled.name, tested.name)
     name = f"{unlabelled.name}{TESTED_ON}{tested.name}"
     return replace(tested, name=name, train=unlabelled.train, validation=unlabelled.validation)
 
 
-def _require_apart(unlabelled: str, tested: str) -> None:
-    """Refuse unlabelled images that lie in the folders of the classes that are tested on."""
-    kind, _, place = tested.partition(":")
+def require_apart(unlabelled: str, tested: str) -> None:
+    """Refuse unlabelled images that lie in the folders of the classes that are tested on.
+
+    Args:
+        unlabelled, tested: names of data sets.
+
+    Raises:
+        DeepcorrectError: one of them does; the message names it.
+    """
+    kind, _, place = tested.rpartition(TESTED_ON)[2].partition(":")
     if kind not in LAYOUTS:
         return
     parts = plain(Path(place).expanduser()) if kind == "folder" else LAYOUTS[kind](Path(place).expanduser())

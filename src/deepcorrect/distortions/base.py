@@ -160,6 +160,14 @@ class Distortion:
         """The index of an image that it can distort."""
         return 0
 
+    def shares(self, levels: Sequence[float]) -> tuple[float, ...] | None:
+        """How often training is to draw each level, in any unit; None where all are equally likely."""
+        return None
+
+    def traits(self) -> dict[str, object]:
+        """What decides its part in a training beside its name, its levels and what it does to an image, as JSON holds it."""
+        return {}
+
     def parts(self, levels: Sequence[float]) -> list[Ladder]:
         """What is measured and ranked under its own name: itself; of a mixture, each of its members at its own severities."""
         return [Ladder(self, tuple(levels))]

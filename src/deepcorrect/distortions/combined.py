@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Self
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deepcorrect.base.errors import DeepcorrectError
+from deepcorrect.base.words import argument
 from deepcorrect.distortions.base import DEFAULT, Distortion, Ladder
 from deepcorrect.distortions.streams import Streams
 
@@ -108,14 +110,67 @@ class Mixture(Combined):
     A network is measured and ranked under each member by itself, and trained on the mixture.
 
     Args:
-        members: two or more, each once; all are equally likely.
+        members: two or more, each once.
         name: in results; ``mix:`` and the members' names without it.
         ladder: the kind of data that the members' levels are for.
+        weights: how often training draws each member at each step, (members, steps), 0 or more, in any unit; all are equally
+            likely without them.
+
+    Raises:
+        DeepcorrectError: one member alone, or weights that are not as many, negative, or all 0.
     """
 
-    def __init__(self, members: Iterable[Distortion], name: str | None = None, ladder: str = DEFAULT) -> None:
+    weights: tuple[tuple[float, ...], ...] | None
+
+    def __init__(
+        self,
+        members: Iterable[Distortion],
+        name: str | None = None,
+        ladder: str = DEFAULT,
+        weights: Sequence[Sequence[float]] | None = None,
+    ) -> None:
         members = tuple(members)
         super().__init__(members, name or f"mix:{','.join(member.name for member in members)}", ladder)
+        given = None if weights is None else tuple(tuple(map(float, row)) for row in weights)
+        if given is not None:
+            self._require_weights(given)
+        object.__setattr__(self, "weights", given)
+
+    def _require_weights(self, weights: tuple[tuple[float, ...], ...]) -> None:
+        values = [weight for row in weights for weight in row]
+        steps = len(self.levels())
+        if [len(row) for row in weights] != [steps] * len(self.members):
+            raise DeepcorrectError(f"{argument('weights')}: give {len(self.members)} rows of {steps}, for members and steps")
+        if not all(0 <= weight < math.inf for weight in values) or not sum(values):
+            raise DeepcorrectError(f"{argument('weights')}: give finite numbers of 0 or more, one of them above 0")
+
+    def _identity(self) -> tuple[object, ...]:
+        return (*super()._identity(), self.weights)
+
+    def fitted(self, ladder: str) -> Mixture:
+        """The same with the members' levels for a kind of data."""
+        return Mixture(self.members, self.name, ladder, self.weights)
+
+    def weighted(self, weights: Sequence[Sequence[float]]) -> Mixture:
+        """The same, of which training draws each member at each step as often as its weight says."""
+        return Mixture(self.members, self.name, self.ladder, weights)
+
+    def shares(self, levels: Sequence[float]) -> tuple[float, ...] | None:
+        """The weight of each step, that of all members together; None without weights.
+
+        Raises:
+            DeepcorrectError: all of these steps have the weight 0.
+        """
+        if self.weights is None:
+            return None
+        shares = tuple(sum(row[int(step) - 1] for row in self.weights) for step in levels)
+        if not sum(shares):
+            raise DeepcorrectError(f"distortion {self.name}: its weights are 0 at all of these levels; give others")
+        return shares
+
+    def traits(self) -> dict[str, object]:
+        """Its weights, if it has any."""
+        return {} if self.weights is None else {"weights": self.weights}
 
     def parts(self, levels: Sequence[float]) -> list[Ladder]:
         """Each member, at its severities of these steps."""
@@ -126,7 +181,7 @@ class Mixture(Combined):
         ]
 
     def _combine(self, images: Tensor, step: Tensor, streams: Streams) -> Tensor:
-        chosen = streams.integers("member", 0, len(self.members))
+        chosen = self._choose(step, streams)
         mixed = images.clone()
         for number, member in enumerate(self.members):
             rows = (chosen == number).nonzero()[:, 0]
@@ -134,3 +189,13 @@ class Mixture(Combined):
                 own = streams.take(rows, images[rows]).within(member.name)
                 mixed[rows] = member.drawn(images[rows], self._severity(member, step[rows]), own)
         return mixed
+
+    def _choose(self, step: Tensor, streams: Streams) -> Tensor:
+        """The number of each image's member, (B,): by the weights that its step has, equally likely if they are all 0."""
+        if self.weights is None:
+            return streams.integers("member", 0, len(self.members))
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        weights = torch.where(weights.sum(0) > 0, weights, 1.0)
+        below = (weights / weights.sum(0)).cumsum(0)[:-1].T.to(step.device)
+        drawn = streams.uniform("member").to(torch.float64)
+        return (drawn[:, None] >= below[step.long() - 1]).sum(1)

@@ -131,7 +131,7 @@ def correct(
         elif options.ranking != "random":
             stages["ranking"] = measured | ranking_traits(ranked, options.ranked, shares)
         chosen = {"layers": options.layers, "shares": options.shares, "choice": options.ranking}
-        built = {"unit": options.unit, "batch_norm": options.batch_norm, "retrained": options.retrained}
+        built = {"unit": options.unit, "batch_norm": options.batch_norm, "retrained": options.retrained, **distortion.traits()}
         of = training_traits("correct", measured, recipe, half, {**chosen, "ranking": stages.get("ranking"), **built})
         job.run.claim(stages | _trained_stages(job, options.name, distortion, levels, measured, of))
     baseline = measure_baseline(job, distortion, levels)
@@ -168,7 +168,7 @@ def finetune(
     of: Traits = {}
     if job.run is not None:
         measured = traits_of(job, distortion, levels)
-        of = training_traits("finetune", measured, recipe, half, plan.model_dump())
+        of = training_traits("finetune", measured, recipe, half, plan.model_dump() | distortion.traits())
         job.run.claim({BASELINE: measured} | _trained_stages(job, name, distortion, levels, measured, of))
     baseline = measure_baseline(job, distortion, levels)
     correction, records = _train_and_measure(job, name, distortion, levels, plan, recipe, half, of)
@@ -203,7 +203,7 @@ def train_and_measure(
     of: Traits = {}
     if job.run is not None:
         measured = traits_of(job, distortion, levels)
-        of = training_traits(name, measured, recipe, half, plan.model_dump())
+        of = training_traits(name, measured, recipe, half, plan.model_dump() | distortion.traits())
         job.run.claim({TRAINING: of} | answers_stages(job, name, [(distortion, levels)], of))
     return _train_and_measure(job, name, distortion, levels, plan, recipe, half, of, random=random)
 

@@ -261,6 +261,7 @@ def open_run(
         "fingerprint": fingerprint(job.model),
     }
     for distortion, levels in ladders:
+        everything |= {f"{name} of {distortion.name}": value for name, value in distortion.traits().items()}
         if not distortion.ours:
             traits = distortion_traits(distortion, levels, job.example[:1], job.seed)
             everything[f"function of {distortion.name}"] = traits["function"]

@@ -30,11 +30,16 @@ class TrainingBatch(NamedTuple):
 def distort_share(
     images: Tensor, share: float, distortion: Distortion, levels: Sequence[float], stream: torch.Generator, part: Part
 ) -> Tensor:
-    """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1); a mixture also draws
-    the distortion of each."""
+    """Distort the first share of a shuffled batch, each image at a level drawn uniformly (section 5.1.1), or as often as the
+    distortion says; a mixture also draws the distortion of each."""
     count = int(part.whole * share)
     steps = torch.tensor(levels, device=images.device)
-    severity = part.of(steps[torch.randint(len(steps), (count,), generator=stream, device=images.device)])
+    shares = distortion.shares(levels)
+    if shares is None or not count:
+        drawn = torch.randint(len(steps), (count,), generator=stream, device=images.device)
+    else:
+        drawn = torch.tensor(shares, device=images.device).multinomial(count, replacement=True, generator=stream)
+    severity = part.of(steps[drawn])
     mine = len(severity)
     distorted = distortion(images[:mine], severity, generator=stream, part=part._replace(whole=count))
     return torch.cat([distorted, images[mine:]])
