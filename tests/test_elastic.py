@@ -23,8 +23,9 @@ TABLE = {
 
 def plain(picture: NDArray[np.float32], streams: Streams, alpha: float, sigma: float, reach: float) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
-    centre, third = np.float32([width // 2, height // 2]), min(height, width) // 3
-    corners = centre + np.float32([[third, third], [third, -third], [-third, -third]])
+    third = min(height, width) // 3
+    around = [[third, third], [third, -third], [-third, -third]]
+    corners = np.array([width // 2, height // 2], np.float32) + np.array(around, np.float32)
     moved = corners + streams.uniform("points", (3, 2), -reach, reach)[0].numpy()
     matrix = cv2.getAffineTransform(corners, moved)
     warped = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from imagecorruptions import corrupt
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from deepcorrect.distortions.common.fog import plasma
@@ -139,7 +140,8 @@ def pane(picture: int, side: int) -> NDArray[np.float64]:
     """One of the five published pictures of frost, as large as for images of this size."""
     path = files("imagecorruptions") / "frost" / f"frost{picture}.{'png' if picture < 4 else 'jpg'}"
     scale = {224: 1.0, 64: 0.3, 32: 0.2}[side]
-    return cv2.resize(cv2.imread(str(path))[..., ::-1], (0, 0), fx=scale, fy=scale) / 255  # type: ignore[no-any-return]
+    pixels = np.asarray(Image.open(str(path)).convert("RGB"))
+    return np.asarray(cv2.resize(pixels, (0, 0), fx=scale, fy=scale)) / 255
 
 
 @pytest.mark.parametrize("side", [224, 64, 32])

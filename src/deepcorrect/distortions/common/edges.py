@@ -15,7 +15,7 @@ from deepcorrect.distortions.common.convolution import Border, beyond
 _TANGENT = 2**0.5 - 1  # of 22.5 degrees
 
 
-def canny(images: Tensor, low: float, high: float) -> Tensor:
+def canny(images: Tensor, low: int, high: int) -> Tensor:
     """Edges by Canny's method, (B, H, W) bool.
 
     Gradients are those of Sobel, their size the sum of those down and across. A pixel is part of an edge if none of its two
@@ -23,29 +23,28 @@ def canny(images: Tensor, low: float, high: float) -> Tensor:
     above ``high`` by others of the kind.
 
     Args:
-        images: (B, H, W), 0 to 255.
+        images: (B, H, W) int16, 0 to 255.
         low, high: thresholds.
     """
     lines = filtered(images, ((1, 2, 1),), "nearest"), filtered(images, ((1,), (2,), (1,)), "nearest")
     down = filtered(lines[0], ((-1,), (0,), (1,)), "nearest")
     across = filtered(lines[1], ((-1, 0, 1),), "nearest")
-    size = down.abs() + across.abs()
+    steepness, flatness = down.abs(), across.abs()
+    size = steepness + flatness
     height, width = size.shape[-2:]
     around = pad(size, (1, 1, 1, 1))
 
     def neighbour(row: int, column: int) -> Tensor:
         return around[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
 
-    steep, flat = across.abs() > down.abs() / _TANGENT, across.abs() < down.abs() * _TANGENT
-    falling = (across < 0) == (down < 0)
-    beside = (size > neighbour(0, -1)) & (size >= neighbour(0, 1))
-    above = (size > neighbour(-1, 0)) & (size >= neighbour(1, 0))
-    diagonal = torch.where(
-        falling,
-        (size > neighbour(-1, -1)) & (size > neighbour(1, 1)),
-        (size > neighbour(-1, 1)) & (size > neighbour(1, -1)),
-    )
-    peaks = torch.where(steep, beside, torch.where(flat, above, diagonal)) & (size > low)
+    sideways, upright = steepness < flatness * _TANGENT, flatness < steepness * _TANGENT
+    beside = torch.maximum(neighbour(0, -1), neighbour(0, 1) - 1)
+    above = torch.maximum(neighbour(-1, 0), neighbour(1, 0) - 1)
+    falling = torch.maximum(neighbour(-1, -1), neighbour(1, 1))
+    rising = torch.maximum(neighbour(-1, 1), neighbour(1, -1))
+    diagonal = torch.where((across ^ down) >= 0, falling, rising)
+    larger = torch.where(sideways, beside, torch.where(upright, above, diagonal))
+    peaks = size > larger.clamp_(min=low)
     return _connected(peaks, peaks & (size > high))
 
 
@@ -66,7 +65,7 @@ def distance(edges: Tensor, farthest: int) -> Tensor:
         farthest: distances end here, 1 to 100 pixels.
     """
     beyond_reach = farthest + 1
-    in_row = torch.where(edges, 0, beyond_reach).to(torch.int16)
+    in_row = edges.logical_not().to(torch.int16) * beyond_reach
     step, left = 1, farthest
     while left:
         for moved in (
@@ -76,12 +75,12 @@ def distance(edges: Tensor, farthest: int) -> Tensor:
             in_row = torch.minimum(in_row, moved + step)
         left -= step
         step = min(2 * step, left)
-    squares = pad(in_row.square(), (0, 0, farthest, farthest), value=beyond_reach**2)
+    squares = pad(in_row * in_row, (0, 0, farthest, farthest), value=beyond_reach**2)
     height = edges.shape[1]
     closest = squares[:, farthest : farthest + height].clone()
     for step in range(1, farthest + 1):
-        either = torch.minimum(squares[:, farthest - step :][:, :height], squares[:, farthest + step :][:, :height])
-        closest = torch.minimum(closest, either + step**2)
+        above, below = (squares[:, begin : begin + height] for begin in (farthest - step, farthest + step))
+        torch.minimum(closest, torch.minimum(above, below).add_(step**2), out=closest)
     return closest.float().sqrt_().clamp_(max=farthest)
 
 
@@ -95,13 +94,8 @@ def filtered(images: Tensor, kernel: Sequence[Sequence[float]], border: Border) 
     """
     height, width = images.shape[-2:]
     rows, columns = len(kernel), len(kernel[0])
-    down = torch.arange(-(rows // 2), height + rows // 2, device=images.device)
-    across = torch.arange(-(columns // 2), width + columns // 2, device=images.device)
-    if rows > 1:
-        images = images.index_select(1, beyond(down, height, border))
-    if columns > 1:
-        images = images.index_select(2, beyond(across, width, border))
-    total = torch.zeros_like(images[:, :height, :width])
+    images = _with_border(_with_border(images, 1, rows // 2, border), 2, columns // 2, border)
+    total = torch.zeros(len(images), height, width, dtype=images.dtype, device=images.device)
     for row, weights in enumerate(kernel):
         for column, weight in enumerate(weights):
             if weight:
@@ -109,8 +103,17 @@ def filtered(images: Tensor, kernel: Sequence[Sequence[float]], border: Border) 
     return total
 
 
+def _with_border(images: Tensor, dim: int, reach: int, border: Border) -> Tensor:
+    if not reach:
+        return images
+    size = images.shape[dim]
+    outside = torch.arange(-reach, 0), torch.arange(size, size + reach)
+    before, after = (images.index_select(dim, beyond(each, size, border).to(images.device)) for each in outside)
+    return torch.cat([before, images, after], dim)
+
+
 def mean_around(images: Tensor) -> Tensor:
-    """The mean of the three by three pixels around each one, (B, H, W); beyond the border is the image mirrored."""
+    """The mean of the three by three pixels around each one, (B, H, W) float; beyond the border is the image mirrored."""
     return filtered(filtered(images, ((1, 1, 1),), "mirror"), ((1,), (1,), (1,)), "mirror") / 9
 
 
@@ -118,15 +121,12 @@ def equalized(images: Tensor) -> Tensor:
     """Images in which all grey values are as frequent as possible, by their histogram.
 
     Args:
-        images: (B, H, W), whole numbers from 0 to 255.
+        images: (B, H, W) int16, 0 to 255.
     """
     count, pixels = len(images), images[0].numel()
-    values = images.reshape(count, pixels).long()
-    shifted = values + 256 * torch.arange(count, device=images.device)[:, None]
-    histogram = torch.bincount(shifted.flatten(), minlength=256 * count).view(count, 256)
-    up_to = histogram.cumsum(1)
-    darkest = histogram.gather(1, values.amin(1, keepdim=True))
-    spread = 255 / (pixels - darkest).clamp(min=1)
-    table = ((up_to - darkest) * spread).round().clamp(min=0)
-    table = torch.where(darkest == pixels, torch.arange(256, device=images.device), table)
-    return table.gather(1, values).view(images.shape).to(images.dtype)
+    values = images.reshape(count, pixels).to(torch.int64)
+    histogram = torch.stack([each.bincount(minlength=256) for each in values])
+    darkest = histogram.gather(1, (histogram > 0).int().argmax(1, keepdim=True))
+    table = ((histogram.cumsum(1) - darkest) * (255 / (pixels - darkest).clamp(min=1))).round().clamp(min=0)
+    table = torch.where(darkest == pixels, torch.arange(256, device=images.device), table).to(images.dtype)
+    return table.gather(1, values).view(images.shape)

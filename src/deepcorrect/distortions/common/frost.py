@@ -20,7 +20,7 @@ PANES = (
     (0.39, 0.44, 0.49, 0.145),
 )
 """Mean red, green and blue, and the contrast, of the five pictures of frost in ImageNet-C; two of them are the same."""
-_DIRECTIONS, _PATCHES = 6, 8
+_DIRECTIONS, _PATCHES = 5, 8
 _LENGTH, _WIDTH = 16, 1.2
 
 
@@ -49,8 +49,8 @@ def frost(images: Tensor, kept: float, added: float, scale: float, streams: Stre
     chosen = torch.tensor(PANES).to(images)[streams.integers("pane", 0, len(PANES))]
     colour, contrast = chosen[:, :3, None, None], chosen[:, 3, None, None, None]
     height, width = images.shape[-2:]
-    ice = colour + contrast * crystals(streams, height, width, scale)
-    return kept * images + added * (luminance(ice) if images.shape[1] == 1 else ice).clamp(0, 1)
+    ice = torch.addcmul(added * colour, added * contrast, crystals(streams, height, width, scale)).clamp_(0, added)
+    return (luminance(ice) if images.shape[1] == 1 else ice).add_(images, alpha=kept)
 
 
 def crystals(streams: Streams, height: int, width: int, scale: float) -> Tensor:
@@ -58,39 +58,29 @@ def crystals(streams: Streams, height: int, width: int, scale: float) -> Tensor:
 
     Each pixel has one of several directions, that whose smooth noise is largest there. Along it, noise is stretched to needles.
     """
-    first, second, which = _patches(streams, height, width)
-    angles = streams.uniform("angles", (_DIRECTIONS,), 0, math.pi)
-    shifts = streams.uniform("shifts", (2, _DIRECTIONS), -1, 1)
-
-    def of_patch(values: Tensor) -> Tensor:
-        return values.gather(1, which.flatten(1)).view(which.shape)
-
-    rows = ((torch.arange(height) - height / 2) / scale).to(first)[:, None]
-    columns = ((torch.arange(width) - width / 2) / scale).to(first)
-    cosine, sine = of_patch(angles.cos()), of_patch(angles.sin())
     reach = math.hypot(height, width) / scale
-    cells = [min(max(2, math.ceil(reach / size)), 512) for size in (_WIDTH, _LENGTH)]
-    noise = streams.normal("needles", (1, *cells))
-    across = (rows * cosine - columns * sine) * (2 / (cells[0] * _WIDTH)) + of_patch(shifts[:, 0])
-    along = (columns * cosine + rows * sine) * (2 / (cells[1] * _LENGTH)) + of_patch(shifts[:, 1])
-    grid = torch.stack([along, across], -1)
-    needles = grid_sample(noise, grid, padding_mode="reflection", align_corners=False)
-    drawn = needles + (0.6 * first - 0.8 * torch.exp(-20 * (first - second)))[:, None]
-    return (drawn - drawn.mean((1, 2, 3), keepdim=True)) / drawn.std((1, 2, 3), correction=0, keepdim=True).clamp(min=1e-6)
-
-
-def _patches(streams: Streams, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one smooth noise for each direction: the largest, the next, and which the largest is, (B, H, W) each."""
-    noise = streams.normal("patches", (_DIRECTIONS, _PATCHES, _PATCHES))
-    rows, columns = (_bumps(size).to(noise) for size in (height, width))
-    smooth = rows @ noise @ columns.T
-    first, which = smooth[:, 0], torch.zeros_like(smooth[:, 0], dtype=torch.int64)
-    second = torch.full_like(first, -math.inf)
-    for direction, each in enumerate(smooth.unbind(1)[1:], 1):
-        which = torch.where(each > first, direction, which)
-        second = torch.maximum(second, torch.minimum(first, each))
-        first = torch.maximum(first, each)
-    return first, second, which
+    cells = [min(max(2, math.ceil(reach / size)), 512) for size in (_LENGTH, _WIDTH)]
+    angles = streams.uniform("angles", (_DIRECTIONS, 1), 0, math.pi)
+    shifts = streams.uniform("shifts", (_DIRECTIONS, 2, 1), -1, 1)
+    whole = torch.tensor([[cells[0] * _LENGTH], [cells[1] * _WIDTH]]).to(angles) * (scale / 2)
+    rows, columns = ((torch.arange(size) - size / 2).to(angles) / whole for size in (height, width))
+    down = torch.stack([angles.sin(), angles.cos()], 2) * rows  # (B, directions, 2, H): along the needles, and across
+    right = torch.stack([angles.cos(), -angles.sin()], 2) * columns + shifts
+    strengths = streams.normal("patches", (_DIRECTIONS, _PATCHES, _PATCHES))
+    strengths = _bumps(height).to(angles) @ strengths @ _bumps(width).to(angles).T
+    first = second = torch.full_like(strengths[:, 0], -math.inf)
+    positions = torch.zeros_like(first)[:, None]
+    for direction, strength in enumerate(strengths.unbind(1)):
+        here = down[:, direction, :, :, None] + right[:, direction, :, None]
+        positions = torch.where((strength > first)[:, None], here, positions)
+        second = torch.maximum(second, torch.minimum(first, strength))
+        first = torch.maximum(first, strength)
+    noise = streams.normal("needles", (1, cells[1], cells[0]))
+    needles = grid_sample(noise, positions.movedim(1, -1), padding_mode="reflection", align_corners=False)
+    gaps = (second - first).mul_(20).exp_()
+    drawn = needles.add_(first[:, None], alpha=0.6).sub_(gaps[:, None], alpha=0.8)
+    drawn -= drawn.mean((1, 2, 3), keepdim=True)
+    return drawn / drawn.square().mean((1, 2, 3), keepdim=True).sqrt_().clamp_(min=1e-6)
 
 
 def _bumps(size: int) -> Tensor:

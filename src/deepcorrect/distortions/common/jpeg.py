@@ -23,9 +23,9 @@ def jpeg_compression(images: Tensor, quality: float) -> Tensor:
         images: (B, 1 or 3, H, W) in [0, 1]; rounded to 256 steps.
         quality: 1 to 95.
     """
-    pixels = (images.clamp(0, 1) * 255).round_().to(torch.int16).to(torch.uint8).cpu().numpy()
+    pixels = images.clamp(0, 1).mul_(255).round_().to(torch.int16).to(torch.uint8).cpu().numpy()
     read = [_saved_and_read(picture, round(quality)) for picture in pixels]
-    return torch.from_numpy(np.stack(read)).to(images) / 255
+    return torch.from_numpy(np.stack(read)).to(images).div_(255)
 
 
 def _saved_and_read(picture: np.ndarray, quality: int) -> np.ndarray:

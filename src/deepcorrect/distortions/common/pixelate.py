@@ -36,9 +36,10 @@ def _shrunk(images: Tensor, share: float) -> Tensor:
     offsets = (nearby + 0.5 - centres[:, None]) / scale
     inside = (nearby < end[:, None]) & (offsets > -0.5) & (offsets <= 0.5)
     weights = (inside / inside.sum(1, keepdim=True)).to(images)
-    total = 0.0
-    for pixels, weight in zip(nearby.clamp(max=size - 1).to(images.device).unbind(1), weights.unbind(1), strict=True):
-        total = total + images.index_select(2, pixels) * weight[:, None]
+    first, *others = zip(nearby.clamp(max=size - 1).to(images.device).unbind(1), weights.unbind(1), strict=True)
+    total = images.index_select(2, first[0]).mul_(first[1][:, None])
+    for pixels, weight in others:
+        total.addcmul_(images.index_select(2, pixels), weight[:, None])
     return total
 
 

@@ -70,19 +70,18 @@ def spatter(
         thickness = gaussian((field >= threshold).to(images), opacity)
         thickness = torch.where(thickness < 0.8, 0, thickness)
         return images * (1 - thickness) + thickness * _coloured(_MUD, images)
-    liquid = torch.where(field < threshold, 0, (field * 255).floor().clamp(0, 255))[:, 0]
-    light = _shaded(liquid)
+    liquid = torch.where(field < threshold, 0, (field * 255).clamp_(0, 255))[:, 0].to(torch.int16)
+    light = _shaded(liquid).to(images)
     brightest = light.amax((1, 2), keepdim=True)
     light = torch.where(brightest > 0, light / brightest, 0)[:, None]
     return images + opacity * light * _coloured(_WATER, images)
 
 
 def _shaded(liquid: Tensor) -> Tensor:
-    """How much light drops, (B, H, W) from 0 to 255, throw back: they bulge between their edges and are lit from one side."""
-    height = distance(canny(liquid, 50, 150), farthest=20).to(liquid)
-    height = equalized(mean_around(height).floor())
-    lit = filtered(height, _LIGHT_FROM_TOP_LEFT, "mirror").clamp(0, 255)
-    return liquid * mean_around(lit).round()
+    """How much light drops reflect, (B, H, W) int16 from 0 to 255: they bulge between their edges and are lit from one side."""
+    height = mean_around(distance(canny(liquid, 50, 150), farthest=20)).to(torch.int16)
+    lit = filtered(equalized(height), _LIGHT_FROM_TOP_LEFT, "mirror").clamp_(0, 255)
+    return liquid * mean_around(lit).round_()
 
 
 def _coloured(colour: tuple[int, int, int], images: Tensor) -> Tensor:
