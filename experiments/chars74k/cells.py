@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from deepcorrect.base.device import Precision, autocast, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
-from deepcorrect.base.progress import Reporter
+from deepcorrect.base.progress import EpochMetrics, Reporter
 from deepcorrect.datasets.batches import batches
 from deepcorrect.datasets.images import Images
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, Ladder
+from deepcorrect.evaluation.cost import count_parameters
 from deepcorrect.models import load_model
 from deepcorrect.pipeline.baselines import train_baseline
 from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
+from deepcorrect.pipeline.gate import gate_of
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.pipeline.unlabelled import label_by_answers
@@ -51,7 +53,7 @@ class Cell:
 
     @property
     def needs(self) -> tuple[Cell, ...]:
-        return () if self.method == BASELINE else (Cell(BASELINE, self.seed),)
+        return tuple(Cell(method, self.seed) for method in (BASELINE, self.method.gated) if method and self.method != BASELINE)
 
 
 def result_file(cell: Cell) -> Path:
@@ -83,29 +85,36 @@ class Workshop:
             DeepcorrectError: the trained baseline that it needs is not among the runs.
         """
         started = time.perf_counter()
-        job = self._job(cell)
-        network, trained = self._improved(job, cell.method)
-        run = job.run
-        content: dict[str, Any] = {"method": cell.method.name, "seed": cell.seed, "settings": run.settings if run else {}}
-        if run is not None and run.file("metrics.json").exists():
-            content["validation"] = [epoch["validation_top1"] for epoch in read_json(run.file("metrics.json"))["epochs"]]
+        settings = {"cell": cell.path, "network": NETWORK, **cell.method.as_json()}
+        run = Run(self.runs / cell.path, "experiment", settings)
+        job = self._job(cell, run)
+        network, trained = self._improved(job, cell)
+        content: dict[str, Any] = {"method": cell.method.name, "seed": cell.seed, "settings": run.settings}
+        if run.file("metrics.json").exists():
+            epochs = read_json(run.file("metrics.json"))["epochs"]
+            content["validation"] = [EpochMetrics.from_json(epoch).validation for epoch in epochs]
         origin = provenance(self.device) | {"seconds": round(time.perf_counter() - started)}
         return content | {"trainable_parameters": trained, **self._measured(network), "provenance": origin}
 
-    def _job(self, cell: Cell) -> Job:
+    def _job(self, cell: Cell, run: Run) -> Job:
         method, data = cell.method, self.photographs.good
         weights = None if method == BASELINE else self.runs / Cell(BASELINE, cell.seed).path / "model.safetensors"
         if weights is not None and not weights.exists():
             raise DeepcorrectError(f"{weights}: missing; delete the baseline's file of results to train it again")
         network = load_model(NETWORK, classes=len(data.classes), weights=weights, seed=cell.seed)
-        settings = {"cell": cell.path, "network": NETWORK, **method.as_json()}
-        run = Run(self.runs / cell.path, "experiment", settings)
         return Job(network, data, self.device, PRECISION, cell.seed, run, self.reporter)
 
-    def _improved(self, job: Job, method: Method) -> tuple[nn.Module, int]:
+    def _improved(self, job: Job, cell: Cell) -> tuple[nn.Module, int]:
         """The network that a method leads to, and how many parameters it trained."""
+        method = cell.method
         if method.kind == "statistics":
             return with_statistics_of(job.model, self.photographs.seen), 0
+        mixture = Distortion(method.name_of_mixture, Photographed(method.mixture), levels=LEVELS, random="streams")
+        if method.kind == "gate":
+            assert method.gated is not None
+            correction = self.runs / Cell(method.gated, cell.seed).path / "correction.safetensors"
+            gated = gate_of(job, {method.gated.name: correction}, {method.gated.name: Ladder(mixture, LEVELS)})
+            return gated, count_parameters(gated.gate.buffers())
         recipe = get_recipe("fast", method.kind, **method.recipe)
         if method.kind == "baseline":
             (record,) = train_baseline(job, recipe, [(_NONE, ())])
@@ -113,7 +122,6 @@ class Workshop:
         if not method.labelled:
             label_by_answers(job)
             recipe = recipe.without_labels()
-        mixture = Distortion(method.name_of_mixture, Photographed(method.mixture), levels=LEVELS, random="streams")
         layers = tuple(layer.name for layer in job.layers[: method.layers])
         if method.kind == "finetune":
             _, (_, record) = finetune(job, mixture, LEVELS, layers, recipe)

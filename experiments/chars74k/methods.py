@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-MIXTURE = ("framing", "shade", "recoloured", "contrast", "motion_blur", "blur")
+MIXTURE = ("framing", "shade", "recoloured", "contrast", "brightness", "motion_blur", "blur")
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 LETTERS: Mapping[str, object] = {"flip": False, "shift": 0.1, "rotation": 10.0}
 """Augmentation of every training: a letter must not be mirrored."""
@@ -21,22 +21,24 @@ class Method:
     Attributes:
         name: of its files of results.
         title: in the table.
-        kind: what is done: a regime of training, or the statistics of batch normalisation re-estimated.
+        kind: what is done: a regime of training, the statistics of batch normalisation re-estimated, or a gate.
         recipe: what differs from the recipe ``fast``.
         mixture: what may be wrong with a photograph that is trained on, in that order.
         layers: how many of the first layers are corrected, or fine-tuned.
         share: of the filters of each, that is corrected.
         labelled: whether training uses the labels of the good photographs.
+        gated: the method whose correction a gate uses or does not use, image by image.
     """
 
     name: str
     title: str
-    kind: Literal["baseline", "statistics", "finetune", "correct"]
+    kind: Literal["baseline", "statistics", "finetune", "correct", "gate"]
     recipe: Mapping[str, object] = field(default_factory=dict, hash=False)
     mixture: tuple[str, ...] = ()
     layers: int = 0
     share: float = 0.5
     labelled: bool = True
+    gated: Method | None = None
 
     @property
     def name_of_mixture(self) -> str:
@@ -49,10 +51,12 @@ class Method:
 
 
 BASELINE = Method("baseline", "As it is", "baseline", {"epochs": 14, **BASIC})
+CORRECTED = Method("deepcorr-6", "Corrected, six layers", "correct", MIXED, MIXTURE, layers=6)
 METHODS = (
     BASELINE,
     Method("statistics", "Statistics re-estimated", "statistics"),
     Method("finetune-9", "Fine-tuned, all layers", "finetune", MIXED, MIXTURE, layers=9),
-    Method("deepcorr-6", "Corrected, six layers", "correct", MIXED, MIXTURE, layers=6),
+    CORRECTED,
     Method("deepcorr-6-unlabelled", "Corrected without labels", "correct", MIXED, MIXTURE, layers=6, labelled=False),
+    Method("gated", "Corrected where a gate says so", "gate", mixture=MIXTURE, gated=CORRECTED),
 )
