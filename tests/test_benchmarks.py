@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks import streaming, training
+from benchmarks import distortions, streaming, training
 
 pytestmark = pytest.mark.verify
 
@@ -34,3 +34,19 @@ def test_streaming_is_timed_and_its_memory_watched(capsys: pytest.CaptureFixture
     for way in streaming.WAYS:
         assert 0 < figures[f"memory, {way}"]["first"] <= figures[f"memory, {way}"]["most"]
     assert figures["memory, all held"] == round(70 * 3 * 227 * 227 / 1e6)
+
+
+def test_every_common_corruption_is_timed_against_its_opponent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distortions, "BATCH", 6)
+    distortions.main(["--quick", "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    for side in distortions.SIDES:
+        table = figures[f"{side} pixels"]
+        assert list(table) == [*distortions.NAMES, "family"]
+        for each in table.values():
+            ratio = each["images_per_second"] / each["opponent_images_per_second"]
+            assert each["speedup"] == pytest.approx(ratio, rel=0.02)
+        for who in ("images_per_second", "opponent_images_per_second"):
+            assert table["family"][who] < min(table[name][who] for name in distortions.NAMES)
