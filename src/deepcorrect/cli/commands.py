@@ -24,6 +24,8 @@ def assess(
 ) -> None:
     """Measure how much a network suffers: its accuracy at every level of each distortion.
 
+    Several common corruptions (--distortion imagenet-c) are shown together, corruptions by severity.
+
     Example: deepcorrect assess allcnn-cifar100 --data cifar100 --root data
     """
     from deepcorrect.cli import keeping, loading, parsing

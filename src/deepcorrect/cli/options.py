@@ -125,7 +125,13 @@ DistortionName = Annotated[
     ),
 ]
 Distortions = Annotated[
-    str, panels.distortion("--distortion", metavar="NAME,...", help="One or more of blur, noise, or file.py:NAME of your own.")
+    str,
+    panels.distortion(
+        "--distortion",
+        metavar="NAME,...",
+        help="One or more of blur, noise, fog ..., file.py:NAME of your own, a group (imagenet-c, imagenet-c-extra, noises, "
+        "blurs, weather, digital), or published files (cifar-c:DIR, imagenet-c:DIR).",
+    ),
 ]
 CorrectionsOwn = Annotated[
     str | None,

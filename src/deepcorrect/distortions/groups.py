@@ -21,9 +21,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
 _POSITIONS = {name: index for index, name in enumerate((*GROUPS["imagenet-c"], *GROUPS["imagenet-c-extra"]))}
 
 
-def is_common(name: str) -> bool:
-    """Whether it is a common corruption: one of ImageNet-C's 15, or of the 4 extra ones."""
-    return name in _POSITIONS
+_OURS = ("low_light", "white_balance")
+
+
+def is_graded(name: str) -> bool:
+    """Whether its levels are severities as those of the common corruptions, so that accuracies at these can be averaged.
+
+    A common corruption's are, those of two of our own, and the steps of a composition; the levels of blur are pixels.
+    """
+    return name in _POSITIONS or name in _OURS or "+" in name
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from deepcorrect.base.showing import Shown, View
-from deepcorrect.distortions.groups import is_common
+from deepcorrect.distortions.groups import is_graded
 from deepcorrect.evaluation.levels import level_line, levels_view
 from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, views_of
 from deepcorrect.runs.kinds import Kind, kind_of_name
@@ -84,10 +84,7 @@ class Records(Shown, list[Record]):
         return views_of_runs([self])
 
     def robustness(self) -> list[Robustness]:
-        """Each network under several common corruptions of the same severities, the baseline first.
-
-        Where one of several distortions of the same levels is a common corruption, the others are shown with it.
-        """
+        """The accuracy of each network under several corruptions at the same severities, the baseline first."""
         return [_robustness(records) for records in self.together()]
 
     def together(self) -> list[Records]:
@@ -95,13 +92,10 @@ class Records(Shown, list[Record]):
         found: dict[tuple[str, str, tuple[float, ...]], dict[str, Record]] = {}
         measured = [record for record in self if not record.agreement and len(record.levels) > 1]
         for record in sorted(measured, key=lambda record: record.kind != "baseline"):
-            source, _ = corruption_of(record.distortion)
-            found.setdefault((record.name, source, record.levels), {})[record.distortion] = record
-        return [
-            Records(records.values())
-            for records in found.values()
-            if len(records) > 1 and any(is_common(corruption_of(distortion)[1]) for distortion in records)
-        ]
+            source, corruption = corruption_of(record.distortion)
+            if is_graded(corruption):
+                found.setdefault((record.name, source, record.levels), {})[record.distortion] = record
+        return [Records(records.values()) for records in found.values() if len(records) > 1]
 
     def apart(self) -> Records:
         """The records that are not in ``together()``."""

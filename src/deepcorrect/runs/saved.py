@@ -169,8 +169,9 @@ class Section:
 
     @property
     def tag(self) -> str:
-        """For names of files."""
-        return f"{self.distortion}-{self.levels[1]:g}-to-{self.levels[-1]:g}" if len(self.levels) > 1 else self.distortion
+        """For names of files and links."""
+        name = self.distortion.replace(" ", "-")
+        return f"{name}-{self.levels[1]:g}-to-{self.levels[-1]:g}" if len(self.levels) > 1 else name
 
     @property
     def trained(self) -> list[SavedRun]:
@@ -194,7 +195,10 @@ def read_sections(folders: Sequence[Path]) -> tuple[list[SavedRun], list[Section
         for records in kept
         for several, robustness in zip(records.together(), records.robustness(), strict=True)
     }
-    together = [([mean for mean, each in means.items() if each in networks], networks) for networks in alike(means.values())]
+    together = [
+        ([next(mean for mean, known in means.items() if known == each) for each in networks], networks)
+        for networks in alike(means.values())
+    ]
     apart: list[tuple[list[Record], list[Robustness]]] = [
         (records, []) for records in by_ladder(record for records in kept for record in records.apart())
     ]
