@@ -17,12 +17,12 @@ MOST_CURVES = 10
 def draw_filter_figures(section: Section, sheet: Sheet) -> None:
     """Each ranking once, however many corrections were chosen by it, and each measurement of ideal corrections."""
     drawn: list[Ranking] = []
-    for run in section.runs:
+    for run in section.detailed:
         if run.ranking is not None and run.ranking not in drawn:
             drawn.append(run.ranking)
-            sharing = [other for other in section.runs if other.ranking == run.ranking]
+            sharing = [other for other in section.detailed if other.ranking == run.ranking]
             _ranking(run.ranking, sharing, sheet)
-    for run in section.runs:
+    for run in section.detailed:
         _ideal(run, section, sheet)
 
 

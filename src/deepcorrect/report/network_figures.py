@@ -25,7 +25,7 @@ def draw_network_figures(section: Section, sheet: Sheet) -> None:
     _architectures(section, sheet)
     for number, (penultimate, runs) in enumerate(_grouped_by_images(section)):
         with sheet.attempt(INSIDE, "Penultimate features of test images by class"):
-            _embedding(f"embedding-{number}", penultimate, runs, section.distortion, sheet)
+            _embedding(f"embedding-{number}", penultimate, runs, section.distortion_of(runs[0]), sheet)
     _classes(section, sheet)
     _samples(section, sheet)
 
@@ -131,7 +131,7 @@ def _samples(section: Section, sheet: Sheet) -> None:
     for run in section.trained:
         if run.samples is not None:
             for network in run.samples["answers"]:
-                _answers(run, run.samples, network, section.increasing, sheet)
+                _answers(run, run.samples, network, section.increasing_in(run), sheet)
             return
 
 

@@ -17,8 +17,7 @@ from deepcorrect.report.filter_figures import draw_filter_figures
 from deepcorrect.report.network_figures import draw_network_figures
 from deepcorrect.report.robustness_figures import HEADING, draw_robustness_figures
 from deepcorrect.runs.comparison import Comparison, compare_records
-from deepcorrect.runs.saved import SavedRun, Section, read_sections
-from deepcorrect.runs.sent import in_words, shares
+from deepcorrect.runs.saved import Section, read_sections
 
 
 def build_report(folders: Sequence[Path], output: Path) -> Path:
@@ -60,13 +59,9 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
         "best": [max(record.top1[index] for record in records) for index in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
         "commands": {record.name: section.commands_of(record) for record in records},
-        "gates": [
-            {"name": record.name, "rows": shares(record.sent), "words": in_words(record.distortion, record.levels, record.sent)}
-            for record in records
-            if record.sent
-        ],
-        "comparison": comparisons.get((section.distortion, section.levels)),
-        "samples": _merge_samples(section.trained),
+        "comparisons": _comparisons(section, comparisons),
+        "robustness": section.robustness_views(),
+        "samples": _merge_samples(section),
         "first": {HEADING: sheet.groups.pop(HEADING)} if HEADING in sheet.groups else {},
         "groups": sheet.groups,
     }
@@ -101,15 +96,16 @@ def _headline(section: Section) -> str:
     return f"{said} {best.name} reaches {means[best.name]:.1%} there and so recovers {recovered:.0%} of the loss."
 
 
-def _merge_samples(runs: Sequence[SavedRun]) -> list[dict[str, Any]]:
-    """The samples of all runs, those of the same images as one, with every network's answers."""
+def _merge_samples(section: Section) -> list[dict[str, Any]]:
+    """The samples of a section's runs, those of the same images as one, with every network's answers."""
     merged: list[dict[str, Any]] = []
-    for run in runs:
+    for run in section.trained:
         if run.samples is None:
             continue
         same = next((other for other in merged if other["images"] == run.samples["images"]), None)
         if same is None:
-            merged.append({"format": "png", **run.samples, "commands": [run.command_line]})
+            under = {"distortion": section.distortion_of(run), "increasing": section.increasing_in(run)}
+            merged.append({"format": "png", **run.samples, **under, "commands": [run.command_line]})
         else:
             same["answers"] |= run.samples["answers"]
             same["commands"].append(run.command_line)

@@ -15,6 +15,7 @@ from deepcorrect.adapters.file import read_correction
 from deepcorrect.adapters.plan import Plan
 from deepcorrect.adapters.renaming import rename_plan
 from deepcorrect.base.files import read_json, read_tensors
+from deepcorrect.base.names import readable
 from deepcorrect.base.progress import EpochMetrics
 from deepcorrect.base.showing import View
 from deepcorrect.evaluation.robustness import Robustness, alike, views_of
@@ -43,6 +44,12 @@ class SavedRun:
     def trained_name(self) -> str | None:
         """What the trained network is called, of a run of correct or finetune."""
         return self.results.records[-1].name if self.results.command in ("correct", "finetune") else None
+
+    @property
+    def mixture(self) -> str | None:
+        """The mixture that it ranked or trained for, whose members its records are of."""
+        name = readable(str(self.results.settings.get("distortion", "")))
+        return name if self.results.records and name not in {record.distortion for record in self.results.records} else None
 
     @property
     def command_line(self) -> str:
@@ -134,11 +141,13 @@ class Section:
 
     Attributes:
         robustness: of each network, where the records are means over several corruptions.
+        earlier: those of the runs whose rankings, training and samples are shown in an earlier section.
     """
 
     records: list[Record]
     runs: list[SavedRun]
     robustness: list[Robustness] = field(default_factory=list)
+    earlier: list[SavedRun] = field(default_factory=list)
 
     @property
     def distortion(self) -> str:
@@ -174,8 +183,21 @@ class Section:
         return f"{name}-{self.levels[1]:g}-to-{self.levels[-1]:g}" if len(self.levels) > 1 else name
 
     @property
+    def detailed(self) -> list[SavedRun]:
+        """The runs whose rankings, training and samples are shown here."""
+        return [run for run in self.runs if run not in self.earlier]
+
+    @property
     def trained(self) -> list[SavedRun]:
-        return [run for run in self.runs if run.trained_name is not None]
+        return [run for run in self.detailed if run.trained_name is not None]
+
+    def increasing_in(self, run: SavedRun) -> str:
+        """What becomes more severe in a run's samples: the section's distortion, or the run's mixture."""
+        return f"{run.mixture} of increasing severity" if run.mixture else self.increasing
+
+    def distortion_of(self, run: SavedRun) -> str:
+        """What a run's samples are distorted by."""
+        return run.mixture or self.distortion
 
     def commands_of(self, *records: Record) -> list[str]:
         """For each record the command line of the first run that has it."""
@@ -202,6 +224,10 @@ def read_sections(folders: Sequence[Path]) -> tuple[list[SavedRun], list[Section
     apart: list[tuple[list[Record], list[Robustness]]] = [
         (records, []) for records in by_ladder(record for records in kept for record in records.apart())
     ]
-    return runs, [
-        Section(records, [run for run in runs if run.concerns(records)], networks) for records, networks in together + apart
-    ]
+    sections: list[Section] = []
+    shown: list[SavedRun] = []
+    for records, networks in together + apart:
+        concerned = [run for run in runs if run.concerns(records)]
+        sections.append(Section(records, concerned, networks, [run for run in concerned if run in shown]))
+        shown += [run for run in concerned if run not in shown]
+    return runs, sections
