@@ -32,6 +32,7 @@ from experiments.grid import (
 from experiments.markdown import titled
 from experiments.mixture_tables import mixture_tables
 from experiments.ranking_tables import agreement_tables, choice_table, trained_table
+from experiments.unlabelled_tables import unlabelled_table
 
 PAGE = HERE.parent / "docs" / "results.md"
 PICTURES = PAGE.parent / "figures"
@@ -64,6 +65,7 @@ def page() -> str:
         choice_table(),
         trained_table(),
         mixture_tables(),
+        unlabelled_table(),
         _restoring(),
         _figure9(),
         _table6(paper["table6"]),

@@ -39,7 +39,7 @@ PAGES = (
     "how-to/own-network",
     "how-to/own-distortion",
     "how-to/own-data",
-    "how-to/robustness",
+    "how-to/no-labels",
     "how-to/reading-the-report",
     "how-to/try-an-image",
     "how-to/many-gpus",
