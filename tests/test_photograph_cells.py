@@ -125,7 +125,7 @@ def test_a_missing_baseline_is_told(results: Path, photographs: Path) -> None:
 
 
 def test_the_page_shows_means_over_seeds(results: Path) -> None:
-    assert "|" not in study.page()
+    assert "Share of photographs" not in study.page()
     for seed, good in enumerate((0.9, 0.94)):
         write_json(results / f"baseline-seed{seed}.json", cell_of(good, 0.7))
     write_json(results / f"{METHODS[-1].name}-seed0.json", cell_of(0.95, 0.8))
