@@ -30,6 +30,24 @@ def beyond(positions: Tensor, size: int, mode: Border) -> Tensor:
     return torch.minimum(wrapped, 2 * size - 2 - wrapped)
 
 
+def padded(images: Tensor, rows: tuple[int, int], columns: tuple[int, int], mode: Border) -> Tensor:
+    """Images with what lies beyond their border, (..., rows[1] - rows[0], columns[1] - columns[0]).
+
+    Args:
+        images: (..., H, W).
+        rows: the first, at most 0, and the end, at least H.
+        columns: the same, at least W.
+        mode: as in ``beyond``.
+    """
+    height, width = images.shape[-2:]
+    down, left, right = (
+        beyond(torch.arange(*ends, device=images.device), side, mode)
+        for ends, side in ((rows, height), ((columns[0], 0), width), ((width, columns[1]), width))
+    )
+    images = images.index_select(-2, down)
+    return torch.cat([images.index_select(-1, left), images, images.index_select(-1, right)], -1)
+
+
 def gaussian(images: Tensor, sigma: float, mode: Border = "nearest", truncate: float = 4.0) -> Tensor:
     """Blur images as ``scipy.ndimage.gaussian_filter`` and ``skimage.filters.gaussian`` do.
 
@@ -79,12 +97,9 @@ def correlate(images: Tensor, kernel: Tensor, mode: Border) -> Tensor:
         mode: what lies beyond the border, as in ``beyond``.
     """
     (height, width), (down, across) = images.shape[-2:], kernel.shape
-    size = [next_fast_len(side + reach - 1, real=True) for side, reach in ((height, down), (width, across))]
-    rows, columns = (
-        beyond(torch.arange(-(reach // 2), padded - reach // 2, device=images.device), side, mode)
-        for side, reach, padded in ((height, down, size[0]), (width, across, size[1]))
-    )
-    spectrum: Tensor = torch.fft.rfft2(images[..., rows, :][..., columns])
+    size = next_fast_len(height + down - 1, real=True), next_fast_len(width + across - 1, real=True)
+    top, left = -(down // 2), -(across // 2)
+    spectrum: Tensor = torch.fft.rfft2(padded(images, (top, size[0] + top), (left, size[1] + left), mode))
     spectrum *= torch.fft.rfft2(kernel, s=size).conj().to(spectrum)
     correlated: Tensor = torch.fft.irfft2(spectrum, s=size)
     return correlated[..., :height, :width]
@@ -121,11 +136,9 @@ def _taps(radius: int, sigma: float, angle: float) -> list[tuple[float, int, int
 
 def _add_taps(blurred: Tensor, image: Tensor, taps: list[tuple[float, int, int]]) -> None:
     """Add up the shifted images, (C, H, W)."""
-    (height, width), device = image.shape[-2:], image.device
+    height, width = image.shape[-2:]
     top, bottom = min(down for _, down, _ in taps), max(down for _, down, _ in taps)
     left, right = min(across for _, _, across in taps), max(across for _, _, across in taps)
-    rows = beyond(torch.arange(top, height + bottom, device=device), height, "nearest")
-    columns = beyond(torch.arange(left, width + right, device=device), width, "nearest")
-    padded = image[:, rows][:, :, columns]
+    around = padded(image, (top, height + bottom), (left, width + right), "nearest")
     for weight, down, across in taps:
-        blurred.add_(padded[:, down - top : down - top + height, across - left : across - left + width], alpha=weight)
+        blurred.add_(around[:, down - top : down - top + height, across - left : across - left + width], alpha=weight)

@@ -51,7 +51,7 @@ def impulse_noise(images: Tensor, share: float, streams: Streams) -> Tensor:
         streams: of the impulses.
     """
     drawn = streams.uniform("impulse", tuple(images.shape[1:]))
-    return images.masked_fill_(drawn < share, 0).masked_fill_(drawn < share / 2, 1)
+    return images.mul_(drawn >= share).add_(drawn < share / 2)
 
 
 @corruption(
