@@ -45,6 +45,7 @@ PAGES = (
     "how-to/many-gpus",
     "reference/command-line",
     "reference/python",
+    "corruptions-differences",
     "results",
     "caltech",
     "photographs",
