@@ -35,12 +35,12 @@ def correct_without_labels(
 
     Args:
         shares: of the filters of each corrected layer, by its name.
-        images: validation images to rank on.
+        images: validation images to estimate priorities on.
 
     Returns:
         The corrected filters by layer, and the records without and with the correction.
     """
     label_by_answers(job)
-    options = CorrectionOptions(tuple(shares), tuple(shares.values()), ranked=RankingOptions(images=images))
+    options = CorrectionOptions(tuple(shares), tuple(shares.values()), ranked=RankingOptions(images, "attribution"))
     correction, records = correct(job, distortion, levels, options, recipe, half=True)
     return {layer: list(filters) for layer, filters in correction.plan.filters.items()}, records
