@@ -43,13 +43,13 @@ def test_all_at_once_is_the_loop_over_pixels(size: tuple[int, int], reach: int) 
     images = np.random.default_rng(0).random((2, *size, 3))
     for times in (1, 3):
         offsets = drawn(reach, 2, times, reach, *size)
-        sources = pixel_sources(offsets, size, reach)
+        sources = pixel_sources(offsets[:, :, 0] * size[1] + offsets[:, :, 1], size, reach)
         for image, own, given in zip(images, sources, offsets, strict=True):
             assert np.array_equal(image.reshape(-1, 3)[own].reshape(image.shape), moved(image, given.numpy(), reach))
 
 
 def test_the_longest_chain_of_copies_is_followed() -> None:
-    offsets = torch.ones(1, 1, 2, 16, 16, dtype=torch.int64)
+    offsets = torch.full((1, 1, 16, 16), 20 + 1)
     sources = pixel_sources(offsets, (20, 20), 2).view(20, 20)
     diagonal = np.arange(3, 19)
     assert sources[diagonal, diagonal].tolist() == [19 * 20 + 19] * 16

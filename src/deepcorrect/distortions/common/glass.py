@@ -31,8 +31,11 @@ def glass_blur(images: Tensor, sigma: float, distance: float, times: float, stre
     """
     (height, width), reach = images.shape[-2:], round(distance)
     blurred = gaussian(images, sigma).flatten(2)
-    shape = (round(times), 2, max(0, height - 2 * reach), max(0, width - 2 * reach))
-    sources = pixel_sources(streams.integers("offsets", -reach, reach, shape), (height, width), reach)
+    shape = (round(times), max(0, height - 2 * reach), max(0, width - 2 * reach))
+    choices = streams.integers("offsets", 0, (2 * reach) ** 2, shape)
+    offsets = torch.arange(-reach, reach, device=images.device)
+    offsets = (offsets[:, None] * width + offsets).flatten().index_select(0, choices.flatten()).view_as(choices)
+    sources = pixel_sources(offsets, (height, width), reach)
     moved = blurred.gather(2, sources[:, None].expand(-1, blurred.shape[1], -1))
     return gaussian(moved.view_as(images), sigma)
 
@@ -45,8 +48,8 @@ def pixel_sources(offsets: Tensor, size: tuple[int, int], reach: int) -> Tensor:
     again and again, until every source is known.
 
     Args:
-        offsets: (B, times, 2, H - 2 reach, W - 2 reach), integers, down and across, at least ``-reach`` and below ``reach``; of
-            the pixels from ``reach + 1`` on. All others stay as they are.
+        offsets: (B, times, H - 2 reach, W - 2 reach) integers, down times W plus across, each at least ``-reach`` and below
+            ``reach``; of the pixels from ``reach + 1`` on. All others stay as they are.
         size: (H, W) of the images.
         reach: how far pixels may come from.
     """
@@ -57,7 +60,7 @@ def pixel_sources(offsets: Tensor, size: tuple[int, int], reach: int) -> Tensor:
     for step in offsets.unbind(1):
         copied = pixels.clone()
         inner = copied.view(count, height, width)[:, reach + 1 : height - reach + 1, reach + 1 : width - reach + 1]
-        inner += step[:, 0] * width + step[:, 1]
+        inner += step
         unknown = (copied > pixels).nonzero()[:, 0]
         ahead = copied.index_select(0, unknown)
         copied.index_add_(0, unknown, torch.full_like(ahead, total))
