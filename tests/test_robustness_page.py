@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from deepcorrect.cli.console import show_comparisons
 from deepcorrect.distortions.groups import GROUPS
 from deepcorrect.report.page import build_report
 from deepcorrect.report.plots import plot_gain, plot_robustness
+from deepcorrect.runs.comparison import compare_records
 from deepcorrect.runs.results import Record, Records, Run
 from deepcorrect.runs.saved import read_sections
 from tests.test_robustness import record, robustness
@@ -89,6 +91,19 @@ def test_corruptions_are_one_section_with_tables_and_heat_maps(tmp_path: Path) -
     assert page.count("<td>brightness</td><td>fix</td><td>baseline</td>") == 1
     assert "Lowest under" in page
     assert "not drawn" not in page
+
+
+def test_compare_has_one_table_of_differences_by_corruption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished(tmp_path / "run", [*networks(), *(record("blur", 0.9, 0.5, name=name) for name in ("baseline", "fix"))])
+    show_comparisons(compare_records([run]))
+    out = capsys.readouterr().out
+    assert out.count("Difference of mean top-1 accuracy by corruption") == 1
+    rows = [line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│ ")]
+    found = {row[0]: row[1:4] for row in rows if row[0] in CORRUPTIONS}
+    assert found["fog"] == ["fix", "baseline", "+0.1600"]  # (0.88 + 0.7 + 0.6 - 0.9 - 0.5 - 0.3) / 3
+    assert sorted(found) == sorted(CORRUPTIONS)
+    assert out.count("Mean top-1 accuracy under blur") == 1
+    assert "Mean top-1 accuracy under fog" not in out
 
 
 def test_a_section_of_corruptions_has_their_means(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from itertools import groupby
 from statistics import fmean
 
 from deepcorrect.base.tables import Table, print_note, print_table
+from deepcorrect.distortions.groups import is_graded
 from deepcorrect.evaluation.levels import level_name
+from deepcorrect.evaluation.robustness import corruption_of
 from deepcorrect.ranking.result import RELIABILITY, Ranking
 from deepcorrect.runs.comparison import Comparison
 from deepcorrect.runs.ideal import IdealCurves
@@ -60,8 +62,14 @@ def show_ideal(curves: IdealCurves) -> None:
 
 
 def show_comparisons(comparisons: Sequence[Comparison]) -> None:
-    """Means with their intervals, differences with theirs, and the p-values of both tests."""
+    """Means with their intervals, differences with theirs, and the p-values of both tests; of corruptions in one table."""
+    graded = [comparison for comparison in comparisons if is_graded(corruption_of(comparison.distortion)[1])]
+    together = graded if len(graded) > 1 else []
+    if together:
+        _show_together(together)
     for comparison in comparisons:
+        if comparison in together:
+            continue
         _show_differences(comparison)
         tested = [pair for pair in comparison.pairs if pair.mcnemar]
         if tested:
@@ -105,6 +113,29 @@ def _show_differences(comparison: Comparison) -> None:
         ("Network", "Avg", "Against", "Difference", "p (t-test)", "Classes better, worse, equal"),
         rows, names=(0, 2), repeated=2,
     ))  # fmt: skip
+
+
+def _show_together(comparisons: Sequence[Comparison]) -> None:
+    """The differences under several corruptions, and at how many levels McNemar's test gives p < 0.05."""
+    rows = [
+        (
+            comparison.distortion,
+            pair.network,
+            pair.against,
+            f"{pair.difference:+.4f}{_interval(pair.interval, '+.4f')}",
+            "" if pair.t_test is None else _probability(pair.t_test),
+            "" if pair.mcnemar is None else f"{sum(p < 0.05 for p in pair.mcnemar)} of {len(pair.mcnemar)}",
+        )
+        for comparison in comparisons
+        for pair in comparison.pairs
+    ]
+    print_table(Table(
+        "Difference of mean top-1 accuracy by corruption",
+        ("Corruption", "Network", "Against", "Difference", "p (t-test)", "McNemar p < 0.05 at levels"),
+        rows, names=(0, 1, 2), repeated=1,
+    ))  # fmt: skip
+    for note in dict.fromkeys(note for comparison in comparisons for note in comparison.notes):
+        print_note(note)
 
 
 def _interval(interval: tuple[float, float] | None, digits: str) -> str:
