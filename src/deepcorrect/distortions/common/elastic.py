@@ -38,38 +38,31 @@ def elastic_transform(images: Tensor, strength: float, sigma: float, reach: floa
     height, width = images.shape[-2:]
     side = min(height, width)
     scale = side / min(max(side, SMALLEST), LARGEST)
-    rows, columns = torch.arange(height).to(images)[:, None], torch.arange(width).to(images)
-    across, down = _affine(rows, columns, reach * scale, streams)
-    warped = _sampled(images, across, down, border_twice=False)
+    maps = _affine(images, reach * scale, streams)
+    rows, columns = (torch.linspace(-1, 1, size).to(images) for size in (height, width))
+    down = maps[:, None, :, 1] * rows[:, None] + maps[:, None, :, 2]
+    grid = down[:, :, None] + (maps[:, None, :, 0] * columns[:, None])[:, None]  # (B, H, W, 2)
+    warped = grid_sample(images, grid, padding_mode="reflection", align_corners=True)
     if strength == 0:
         return warped
-    noise = streams.uniform("field", (2, height, width), -1, 1)
-    field = gaussian(noise, sigma * scale, mode="reflect", truncate=3) * (strength * scale)
-    return _sampled(warped, columns + field[:, 0], rows + field[:, 1], border_twice=True)
+    field = gaussian(streams.uniform("field", (2, height, width), -1, 1), sigma * scale, mode="reflect", truncate=3)
+    lengths = torch.tensor([2 / width, 2 / height]).to(images) * (strength * scale)
+    rows, columns = ((2 * torch.arange(size) + 1).to(images) / size - 1 for size in (height, width))
+    still = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+    grid = torch.addcmul(still, field.movedim(1, -1), lengths)
+    return grid_sample(warped, grid, padding_mode="reflection", align_corners=False)
 
 
-def _affine(rows: Tensor, columns: Tensor, reach: float, streams: Streams) -> tuple[Tensor, Tensor]:
-    """Where each pixel comes from, across and down (B, H, W), after three corners of a square in the middle moved."""
-    height, width = len(rows), len(columns)
-    third = max(1, min(height, width) // 3)
-    corners = torch.tensor([[third, third], [third, -third], [-third, -third]]).to(rows)
-    corners = corners + torch.tensor([width // 2, height // 2]).to(rows)
-    moved = corners + streams.uniform("points", (3, 2), -reach, reach)
-    back = torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners)  # (B, 3, 2)
-    x, y, constant = (each[..., None, None] for each in back.unbind(1))
-    source = x * columns + y * rows + constant
-    return source[:, 0], source[:, 1]
+def _affine(images: Tensor, reach: float, streams: Streams) -> Tensor:
+    """The affine maps, (B, 2, 3), to where pixels come from when three corners of a square in the middle move.
 
-
-def _sampled(images: Tensor, across: Tensor, down: Tensor, *, border_twice: bool) -> Tensor:
-    """Images at positions between their pixels, (B, H, W), interpolated linearly.
-
-    Args:
-        border_twice: whether the mirror image begins with the pixel at the border, or with the next one.
+    Positions are across and down, from -1 at the first pixel to 1 at the last.
     """
     height, width = images.shape[-2:]
-    if border_twice:
-        grid = torch.stack([(2 * across + 1) / width - 1, (2 * down + 1) / height - 1], -1)
-    else:
-        grid = torch.stack([2 * across / max(1, width - 1) - 1, 2 * down / max(1, height - 1) - 1], -1)
-    return grid_sample(images, grid, padding_mode="reflection", align_corners=not border_twice)
+    third = max(1, min(height, width) // 3)
+    corners = torch.tensor([[third, third], [third, -third], [-third, -third]]).to(images)
+    corners = corners + torch.tensor([width // 2, height // 2]).to(images)
+    moved = corners + streams.uniform("points", (3, 2), -reach, reach)
+    half = torch.tensor([max(1, width - 1), max(1, height - 1)]).to(images) / 2
+    corners, moved = corners / half - 1, moved / half - 1
+    return torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners).mT

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -23,14 +24,14 @@ def jpeg_compression(images: Tensor, quality: float) -> Tensor:
         images: (B, 1 or 3, H, W) in [0, 1]; rounded to 256 steps.
         quality: 1 to 95.
     """
-    pixels = images.clamp(0, 1).mul_(255).round_().to(torch.int16).to(torch.uint8).cpu().numpy()
-    read = [_saved_and_read(picture, round(quality)) for picture in pixels]
-    return torch.from_numpy(np.stack(read)).to(images).div_(255)
+    pixels = images.clamp(0, 1).mul_(255).round_().to(torch.int16).to(torch.uint8)
+    pictures = torch.stack(pixels.unbind(1), -1).cpu().numpy()
+    read = np.stack([_saved_and_read(picture, round(quality)) for picture in pictures])
+    return torch.from_numpy(read).movedim(-1, 1).to(images).div_(255)
 
 
-def _saved_and_read(picture: np.ndarray, quality: int) -> np.ndarray:
-    """A picture, (1 or 3, H, W) uint8, after its time in a file."""
-    channels = [Image.fromarray(channel) for channel in picture]
+def _saved_and_read(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """A picture, (H, W, 1 or 3), after its time in a file."""
     file = BytesIO()
-    (Image.merge("RGB", channels) if len(channels) == 3 else channels[0]).save(file, "JPEG", quality=quality)
-    return np.stack([np.asarray(channel) for channel in Image.open(file).split()])
+    Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file)).reshape(picture.shape)
