@@ -31,7 +31,7 @@ def fog(images: Tensor, amplitude: float, decay: float, streams: Streams) -> Ten
     side = max(2, 1 << (max(height, width) - 1).bit_length())
     cloud = plasma(streams.uniform("cloud", (side, side), -1, 1), decay)[:, None, :height, :width]
     brightest = images.amax((1, 2, 3), keepdim=True)
-    return (images + amplitude * cloud) * (brightest / (brightest + amplitude))
+    return torch.add(images, cloud, alpha=amplitude).mul_(brightest / (brightest + amplitude))
 
 
 def plasma(steps: Tensor, decay: float) -> Tensor:

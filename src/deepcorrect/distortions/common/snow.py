@@ -70,7 +70,7 @@ def snow(
     flakes = torch.where(flakes < threshold, 0, flakes.clamp(0, 1))
     flakes = blur_along(flakes, radius, sigma, streams.uniform("angle", low=-135, high=-45))
     whitened = torch.maximum(images, luminance(images) * 1.5 + 0.5)
-    return torch.lerp(whitened, images, kept) + flakes + flakes.flip(2, 3)
+    return torch.lerp(whitened, images, kept).add_(flakes + flakes.flip(2, 3))
 
 
 def _enlarged(field: Tensor, zoom: float, height: int, width: int) -> Tensor:

@@ -69,12 +69,12 @@ def spatter(
     if mud:
         thickness = gaussian((field >= threshold).to(images), opacity)
         thickness = torch.where(thickness < 0.8, 0, thickness)
-        return images * (1 - thickness) + thickness * _coloured(_MUD, images)
+        return torch.lerp(images, _coloured(_MUD, images), thickness)
     liquid = torch.where(field < threshold, 0, (field * 255).clamp_(0, 255))[:, 0].to(torch.int16)
     light = _shaded(liquid).to(images)
     brightest = light.amax((1, 2), keepdim=True)
-    light = torch.where(brightest > 0, light / brightest, 0)[:, None]
-    return images + opacity * light * _coloured(_WATER, images)
+    light *= torch.where(brightest > 0, opacity / brightest, 0)
+    return torch.addcmul(images, light[:, None], _coloured(_WATER, images))
 
 
 def _shaded(liquid: Tensor) -> Tensor:
