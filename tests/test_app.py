@@ -21,14 +21,14 @@ from PIL import Image
 
 from deepcorrect.adapters.attach import attach, load_correction
 from deepcorrect.adapters.plan import Plan
-from deepcorrect.app import Trial, examples_of, serve
+from deepcorrect.app import Trial, examples_of, serve, severity_of
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.datasets import Dataset, ImageSet, load_dataset
 from deepcorrect.datasets.batches import as_float
 from deepcorrect.datasets.decoding import Resize
 from deepcorrect.datasets.folder import read_folder
 from deepcorrect.distortions import registry
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, Ladder
 from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.models import load_model
 from deepcorrect.pipeline.job import Job
@@ -138,9 +138,15 @@ def test_a_distortion_without_a_ladder_for_the_images_is_not_offered(monkeypatch
     monkeypatch.setattr(registry, "_REGISTRY", {"blur": BLUR, "noise": NOISE})
     registry.register("fog", ladders={"default": (0.2, 0.4)})(torch.add)
     registry.register("rain", ladders={"imagenet": (1, 2)})(torch.add)
-    assert registry.ladders_for("digits") == {
+    assert {name: levels for name, (_, levels) in registry.ladders_for("digits").items()} == {
         "blur": (0.4, 0.6, 0.8, 1, 1.2, 1.4), "noise": (15, 30, 45, 60, 75, 90), "fog": (0.2, 0.4)
     }  # fmt: skip
+
+
+def test_of_a_graded_distortion_the_nearest_severity_is_shown() -> None:
+    graded = Ladder(Distortion("dim", lambda images, severity: images, levels=(1, 2, 4), graded=True), (1.0, 2.0, 4.0))
+    assert [severity_of(graded, asked) for asked in (-1, 0.4, 0.6, 2.9, 3.1, 9)] == [0, 0, 1, 2, 4, 4]
+    assert [severity_of(Ladder(BLUR, (0.4, 1.4)), asked) for asked in (-1, 0.6, 9)] == [0, 0.6, 1.4]
 
 
 def test_without_gradio_it_says_what_to_install(
@@ -167,7 +173,7 @@ def test_a_port_that_is_taken(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(DeepcorrectError, match=f"^port={port}: it is in use"):
-            serve(trial, {"blur": (1, 2)}, "blur", [], port)
+            serve(trial, {"blur": Ladder(BLUR, (1, 2))}, "blur", [], port)
 
 
 @needs_gradio
@@ -215,7 +221,7 @@ def test_the_page_in_a_browser(baseline: Path, blurred: Path, tmp_path: Path) ->
             page.locator("input[type=range]").fill("1.4")
             shows("blur", 1.4)
             page.get_by_label("Distortion").click()
-            page.get_by_role("option", name="noise").click()
+            page.get_by_role("option", name="noise", exact=True).click()
             shows("noise", 60)
             page.locator("input[type=range]").fill("0")
             shows("noise", 0)

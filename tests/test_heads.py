@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
 
 from deepcorrect import cli
 from deepcorrect.base.errors import DeepcorrectError
@@ -22,7 +22,7 @@ from deepcorrect.evaluation.features import features
 from deepcorrect.models import find_preprocessing, load_model
 from deepcorrect.models.head import fit_head, last_dense, replace_head
 from deepcorrect.models.layers import find_layers
-from tests.conftest import make_toy
+from tests.conftest import make_toy, random_images
 
 CPU = torch.device("cpu")
 NETWORK = """
@@ -112,3 +112,15 @@ def test_so_many_of_each_class_are_set_aside_by_a_seed() -> None:
     assert not torch.equal(divide({"all": images}, Counts(25, 5, seed=1))[0].indices, parts[0].indices)
     with pytest.raises(DeepcorrectError, match=r"^counts: these images are divided already, into train, val"):
         divide({"train": images, "val": images}, Counts(25, 5))
+
+
+def test_images_are_prepared_in_full_precision_whatever_the_network_runs_in() -> None:
+    images = random_images(4)
+    seen: list[torch.dtype] = []
+
+    def prepare(pixels: Tensor, indices: Tensor) -> Tensor:
+        seen.append(torch.nn.functional.conv2d(pixels, torch.ones(3, 3, 1, 1)).dtype)
+        return pixels
+
+    features(make_toy("plain"), "0", images, device=CPU, precision="bf16", prepare=prepare)
+    assert seen == [torch.float32]

@@ -29,8 +29,7 @@ from deepcorrect.base.names import readable
 from deepcorrect.base.words import argument
 from deepcorrect.datasets.batches import as_float, batches
 from deepcorrect.datasets.decoding import Resize, decode
-from deepcorrect.distortions.base import Distortion
-from deepcorrect.distortions.registry import get_distortion
+from deepcorrect.distortions.base import Distortion, Ladder
 from deepcorrect.pipeline.job import Job
 from deepcorrect.runs.samples import picture
 
@@ -110,9 +109,7 @@ class Trial:
         return picture(images[0]), answers
 
 
-def serve(
-    trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image], port: int
-) -> None:
+def serve(trial: Trial, ladders: Mapping[str, Ladder], chosen: str, examples: Sequence[Image.Image], port: int) -> None:
     """Serve the page of ``build_page`` on this machine until Ctrl-C; nothing that was shown is kept.
 
     Raises:
@@ -135,11 +132,11 @@ def serve(
         page.block_thread()
 
 
-def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str, examples: Sequence[Image.Image]) -> Any:
+def build_page(trial: Trial, ladders: Mapping[str, Ladder], chosen: str, examples: Sequence[Image.Image]) -> Any:
     """The page, a ``gradio.Blocks``.
 
     Args:
-        ladders: severities by the name of a distortion; the slider goes from 0 to the highest.
+        ladders: distortions with their severities, by name; the slider goes from 0 to the highest, of a graded one in steps.
         chosen: the distortion that is selected first.
         examples: images offered to choose from.
     """
@@ -148,18 +145,19 @@ def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str
     def answer(file: dict[str, str] | None, distortion: str, severity: float | None) -> list[Any]:
         if file is None:
             return [None] * (1 + len(trial.networks))
-        given = min(max(severity or 0, 0), max(ladders[distortion]))  # the box beside the slider takes any number
+        given = severity_of(ladders[distortion], severity or 0)
         try:
             open_image = partial(_open_upright, file["path"])
-            distorted, answers = trial.ask(open_image, get_distortion(distortion), given, name=Path(file["path"]).name)
+            distorted, answers = trial.ask(open_image, ladders[distortion].distortion, given, name=Path(file["path"]).name)
         except DeepcorrectError as error:
             raise gradio.Error(str(error), print_exception=False) from None
         return [_enlarged(distorted), *(dict(classes) for classes in answers.values())]
 
     def slider_of(distortion: str) -> dict[str, Any]:
-        levels = ladders[distortion]
+        levels = ladders[distortion].levels
         worst, middle = max(levels), levels[len(levels) // 2]
-        return {"maximum": worst, "value": middle, "step": 10 ** math.floor(math.log10(worst)) / 100}
+        step = 1 if ladders[distortion].distortion.graded else 10 ** math.floor(math.log10(worst)) / 100
+        return {"maximum": worst, "value": middle, "step": step}
 
     size = trial.resize.size
     look = {"type": "filepath", "format": "png", "height": SHOWN, "show_label": False, "buttons": [], "elem_classes": "pixels"}
@@ -185,6 +183,16 @@ def build_page(trial: Trial, ladders: Mapping[str, Sequence[float]], chosen: str
             answer, given, wanted, **quietly
         )
     return page
+
+
+def severity_of(ladder: Ladder, asked: float) -> float:
+    """The severity that is nearest to what was asked for: the box beside the slider takes any number.
+
+    It lies between 0 and the highest of the ladder; of a graded distortion it is one of the ladder, or 0.
+    """
+    if ladder.distortion.graded:
+        return min((0.0, *ladder.levels), key=lambda level: abs(level - asked))
+    return min(max(asked, 0), max(ladder.levels))
 
 
 def examples_of(job: Job) -> list[Image.Image]:

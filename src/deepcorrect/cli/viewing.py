@@ -73,19 +73,21 @@ def show_app(
 
     Example: deepcorrect app allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data
     """
-    from deepcorrect.adapters.file import find_correction, read_header
+    from deepcorrect.adapters.file import find_correction
     from deepcorrect.app import Trial, examples_of, require_gradio, serve
     from deepcorrect.cli import loading, parsing
+    from deepcorrect.distortions.base import parts_of
     from deepcorrect.distortions.registry import ladders_for
 
     require_gradio()
     paths = {name: find_correction(name) for name in correction}
     with loading.open_job(model, common, corrections=list(paths.values())) as job:
-        ladder = parsing.ladder_of(job, distortion or read_header(paths[correction[0]]).distortion, levels)
+        own = parsing.ladder_of(job, distortion or parsing.trained_against(paths[correction[0]]), levels)
+        shown = {ladder.distortion.name: ladder for ladder in parts_of([own])}
         trial = Trial.of_job(job, paths, loading.find_resize(common, model))
-        ladders = ladders_for(job.data.ladder) | {ladder.distortion.name: ladder.levels}
+        ladders = ladders_for(job.data.ladder) | shown
         examples = examples_of(job)
-    serve(trial, ladders, ladder.distortion.name, examples, port)
+    serve(trial, ladders, next(iter(shown)), examples, port)
 
 
 @app.command("data", cls=Command, rich_help_panel=PREPARATION)

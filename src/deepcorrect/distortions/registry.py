@@ -170,10 +170,10 @@ def measured_under(name: str) -> list[str]:
     return [member.name for member in distortion.members] if isinstance(distortion, Mixture) else [name]
 
 
-def ladders_for(ladder: str) -> dict[str, tuple[float, ...]]:
-    """The severities of every registered distortion that has this ladder or a default one, by its name."""
+def ladders_for(ladder: str) -> dict[str, Ladder]:
+    """Every registered distortion that has this ladder or a default one, with its severities, by its name."""
     return {
-        name: distortion.levels(ladder)
+        name: Ladder(distortion, distortion.levels(ladder))
         for name, distortion in _REGISTRY.items()
         if {ladder, DEFAULT} & distortion.ladders.keys()
     }

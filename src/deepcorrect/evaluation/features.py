@@ -39,8 +39,9 @@ def features(
     )  # fmt: skip
     try:
         for batch in batches(images, BATCH, device):
+            prepared = laid_out(prepare(batch.images, batch.indices), model)
             with autocast(device, precision):
-                model(laid_out(prepare(batch.images, batch.indices), model))
+                model(prepared)
             progress(len(batch.labels))
     finally:
         handle.remove()
