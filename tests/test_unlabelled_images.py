@@ -180,9 +180,13 @@ def test_the_command_line_corrects_without_labels(
     assert code == 0, told
     assert "Agreement with the clean answers under noise (60 test images)" in out
     assert "measured is agreement with them" in told
+    again = run(capsys, "correct", baseline, *common, "--out", tmp_path / "alone")
+    assert again[:2] == (0, out)
     settings = json.loads((tmp_path / "alone" / "config.json").read_text())["settings"]
     assert settings["data"] == f"images:{digits_without_labels}"
     assert settings["recipe"]["distill"] == 1
+    samples = json.loads((tmp_path / "alone" / "samples.json").read_text())
+    assert all(label.endswith(" (the clean answer)") for label in samples["labels"])
     correction = tmp_path / "alone" / "correction.safetensors"
     code, out, told = run(
         capsys, "evaluate", baseline, "--correction", correction, "--unlabelled", digits_without_labels, *quick[4:]

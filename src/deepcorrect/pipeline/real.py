@@ -54,14 +54,18 @@ class Resemblance(Shown):
 
     @property
     def weighted(self) -> Mixture:
-        """The mixture, of which training draws each member at each step as often as the real images look like it.
+        """The mixture, half of it drawn in training as often as the real images look like each member at each step.
+
+        The other half is drawn evenly, because what an image looks like says little of weak distortions, and nothing of those
+        that the images suffer beside it.
 
         Raises:
             DeepcorrectError: they all look clean.
         """
-        if not sum(map(sum, self.shares.values())):
+        total, count = sum(map(sum, self.shares.values())), sum(map(len, self.shares.values()))
+        if not total:
             raise DeepcorrectError(f"the real images look like none of {', '.join(self.shares)}; give other distortions")
-        return self.mixture.weighted(list(self.shares.values()))
+        return self.mixture.weighted([[share / total + 1 / count for share in row] for row in self.shares.values()])
 
     def views(self) -> list[View]:
         """A row for each distortion, the most frequent first, a column for each step."""

@@ -39,22 +39,29 @@ def label_by_answers(job: Job) -> None:
         DeepcorrectError: the answers of the job's task are no labels, or the network answers with NaN.
     """
     data = job.data
-    whole = data.test is data.validation
-    unknown = [part for part in ("validation", "test") if part == "validation" or whole or not _known(data.test)]
-    answered = {part: getattr(data, part) for part in (unknown[:1] if whole else unknown)}
-    for part, images in answered.items():
-        job.reporter.stage(f"answers to clean {part} images", len(images))
-        answers = clean_answers(
-            job.model, images,
-            seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
-            progress=job.reporter.advance, task=job.task,
-        )  # fmt: skip
-        answered[part] = images.labelled(answers)
-    parts = answered | ({"test": answered["validation"]} if whole else {})
+    answered = {"validation": _answered(job, "validation", data.validation)}
+    if data.test is data.validation:
+        answered["test"] = answered["validation"]
+    elif not (data.test.labels != UNLABELLED).any():
+        answered["test"] = _answered(job, "test", data.test)
     classes = data.classes or tuple(map(str, range(count_outputs(job.model, data, job.example))))
-    job.data = replace(data, classes=classes, train=data.train.unlabelled(), **parts, self_labelled=tuple(unknown))
-    said = "agreement with them" if "test" in unknown else "accuracy by the labels of the test images"
+    job.data = replace(
+        data, classes=classes, train=data.train.unlabelled(), validation=answered["validation"],
+        test=answered.get("test", data.test), self_labelled=tuple(answered),
+    )  # fmt: skip
+    said = "agreement with them" if "test" in answered else "accuracy by the labels of the test images"
     job.reporter.tell(f"without labels: the network's answers to clean images stand for them; measured is {said}")
+
+
+def _answered(job: Job, part: str, images: Images) -> Images:
+    """The same images with the job's network's answers as labels."""
+    job.reporter.stage(f"answers to clean {part} images", len(images))
+    answers = clean_answers(
+        job.model, images,
+        seed=job.seed, device=job.device, precision=job.precision, processes=job.processes,
+        progress=job.reporter.advance, task=job.task,
+    )  # fmt: skip
+    return images.labelled(answers)
 
 
 def clean_answers(
@@ -84,7 +91,3 @@ def clean_answers(
     if answers is None:
         raise DeepcorrectError(f"{task.name}: images without labels are of use to classifiers alone; give labelled ones")
     return answers.long()
-
-
-def _known(images: Images) -> bool:
-    return bool((images.labels != UNLABELLED).any())

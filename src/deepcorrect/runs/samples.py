@@ -53,6 +53,7 @@ class Samples:
         order = torch.randperm(len(drawn), generator=generator(seed, Use.SAMPLES))[:COUNT]
         (batch,) = batches(drawn.take(order), COUNT, device)
         self._labels = batch.labels
+        self._said = " (the clean answer)" if "test" in data.self_labelled else ""
         self._images = [distortion.at(batch.images, level, batch.indices, seed) for level in self._levels]
         self._captions: dict[str, list[list[dict[str, object]]]] = {}
 
@@ -68,7 +69,7 @@ class Samples:
         """Levels, true classes, the images' format, images (base64) and answers, each by level and image."""
         return {
             "levels": list(self._levels),
-            "labels": self._task.label_texts(self._labels, self._classes),
+            "labels": [f"{text}{self._said}" for text in self._task.label_texts(self._labels, self._classes)],
             "format": "jpeg" if self._images[0].shape[-1] > SIDE else "png",
             "images": [[_encoded(image) for image in images] for images in self._images],
             "answers": self._captions,
