@@ -16,6 +16,7 @@ from deepcorrect.runs.results import Record
 from experiments.cells import HERE, RESULTS, result_file
 from experiments.figures import draw_figures
 from experiments.finished import baseline, corrected_filters, mean_top1, random_draws, recipes, saved
+from experiments.gate_tables import gate_tables
 from experiments.grid import (
     CLAIMS,
     COUNTS,
@@ -65,7 +66,7 @@ def page() -> str:
         choice_table(),
         trained_table(),
         mixture_tables(),
-        unlabelled_table(),
+        gate_tables(),
         _restoring(),
         _figure9(),
         _table6(paper["table6"]),
