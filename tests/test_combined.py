@@ -71,6 +71,12 @@ def test_a_member_is_drawn_and_distorts_by_seed_index_and_severity_alone() -> No
     assert not torch.equal(mixture.at(IMAGES, 3, indices, 4), whole)
 
 
+def test_steps_that_draw_by_the_same_name_draw_numbers_of_their_own() -> None:
+    again = Distortion("again", shaken, levels=(1, 2, 3), random="streams")
+    twice = Composition([SHAKEN, again]).at(torch.zeros(50, 3, 20, 20), 1, torch.arange(50), 0)
+    assert twice.std().item() == pytest.approx(2**0.5, rel=0.02)
+
+
 def test_a_mixture_is_measured_under_each_member_at_its_own_severities() -> None:
     mixture = Mixture([DARK, RAISED])
     assert mixture.parts((1, 2, 3)) == [Ladder(DARK, (0.5, 0.25, 0.125)), Ladder(RAISED, (10, 30, 50))]

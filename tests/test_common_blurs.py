@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from imagecorruptions.corruptions import _motion_blur
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch import Tensor
 
+from deepcorrect.distortions.common import blurs
 from deepcorrect.distortions.common.convolution import Border, blur_along, correlate, gaussian
 from deepcorrect.distortions.streams import Streams
 from tests.photographs import photographs
@@ -134,6 +135,20 @@ def test_a_small_image_is_moved_along_a_line_of_at_most_45_degrees(side: int, se
     assert min(best) < -10
     assert max(best) > 10
     assert len(set(best)) > 4
+
+
+def test_directions_are_spread_evenly_over_90_degrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    angles: list[float] = []
+
+    def watched(images: Tensor, radius: float, sigma: float, angle: Tensor) -> Tensor:
+        angles.extend(angle.tolist())
+        return images
+
+    monkeypatch.setattr(blurs, "blur_along", watched)
+    ours("motion_blur", noise(1500, 1, 8, 8), 3)
+    assert stats.kstest(angles, stats.uniform(-45, 90).cdf).pvalue > 1e-3
+    assert -45 <= min(angles) < -44
+    assert 44 < max(angles) <= 45
 
 
 @pytest.mark.parametrize("mode", ["nearest", "reflect", "mirror"])
