@@ -65,4 +65,5 @@ def _affine(images: Tensor, reach: float, streams: Streams) -> Tensor:
     moved = corners + streams.uniform("points", (3, 2), -reach, reach)
     half = torch.tensor([max(1, width - 1), max(1, height - 1)]).to(images) / 2
     corners, moved = corners / half - 1, moved / half - 1
-    return torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners).mT
+    back: Tensor = torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners)
+    return back.mT
