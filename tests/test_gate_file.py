@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import deepcorrect as dc
 from deepcorrect.adapters.attach import attach, load_correction
+from deepcorrect.runs.held_out import trainings
 from tests.conftest import make_toy
 from tests.corrections import plan_for
 from tests.gates import Case, gate_case, mixed_batch
@@ -44,6 +45,14 @@ def test_a_saved_gate_decides_and_answers_as_before(case: Case, given: str) -> N
     assert torch.equal(gated.decide(batch), kinds)
     assert torch.allclose(gated(batch), case.gated(batch), atol=1e-5)
     assert gated.saved.passed == case.gated.saved.passed > 0.98
+
+
+def test_a_gate_tells_what_it_was_fitted_on(case: Case, tmp_path: Path) -> None:
+    alone = tmp_path / "gate.safetensors"
+    alone.write_bytes(file_of(case).read_bytes())
+    (training,) = trainings([alone])
+    assert case.gated.saved.trained_on == (training.data, training.fingerprint)
+    assert training.folder == alone
 
 
 @torch.no_grad()

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from deepcorrect.adapters.file import read_trained_on
+from deepcorrect.adapters.file import TrainedOn, read_trained_on
+from deepcorrect.adapters.gate_file import read_gate
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.words import argument
@@ -37,7 +38,7 @@ def trainings(specs: Iterable[str | Path | None]) -> Iterator[Training]:
     """The runs that networks, weights or corrections come from, and those that these began with.
 
     Args:
-        specs: run folders, files in them, or files of corrections; others, of which nothing is known, are passed over.
+        specs: run folders, files in them, or files of corrections and gates; what else there is is passed over.
     """
     seen: set[Path] = set()
     left = [Path(spec) for spec in specs if spec is not None]
@@ -48,7 +49,7 @@ def trainings(specs: Iterable[str | Path | None]) -> Iterator[Training]:
             continue
         if not (folder / "config.json").is_file():
             with suppress(DeepcorrectError):  # weights of a network, say, are no correction
-                if trained_on := read_trained_on(place):
+                if trained_on := _trained_on(place):
                     yield Training(place, trained_on.data, trained_on.fingerprint, split=False)
             continue
         seen.add(folder)
@@ -57,6 +58,18 @@ def trainings(specs: Iterable[str | Path | None]) -> Iterator[Training]:
         if config.get("command") in COMMANDS and "data_fingerprint" in settings:
             yield Training(folder, settings["data"], settings["data_fingerprint"], "--split" in _typed(folder))
             left += [Path(settings["model"])] if settings.get("model") else []
+
+
+def _trained_on(file: Path) -> TrainedOn | None:
+    """What the file of a correction or of a gate tells.
+
+    Raises:
+        DeepcorrectError: it is neither.
+    """
+    try:
+        return read_trained_on(file)
+    except DeepcorrectError:
+        return read_gate(file)[1].trained_on
 
 
 def hold_out(
