@@ -14,7 +14,13 @@ def published(name: str, images: Tensor, severity: int) -> Tensor:
     """(B, 3, H, W) in [0, 1], not rounded to 256 steps, from images in 256 steps."""
     np.random.seed(severity)
     pictures = (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    corrupted = np.stack([getattr(corruptions, name)(picture, severity) for picture in pictures])
+    own_seed = name in ("glass_blur", "impulse_noise")
+    corrupted = np.stack(
+        [
+            getattr(corruptions, name)(picture, severity, **({"seed": index} if own_seed else {}))
+            for index, picture in enumerate(pictures)
+        ]
+    )
     return torch.from_numpy(corrupted).permute(0, 3, 1, 2).double() / 255
 
 

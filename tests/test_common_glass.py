@@ -60,7 +60,7 @@ def test_the_longest_chain_of_copies_is_followed() -> None:
 def test_photographs_of_224_pixels_are_seen_through_the_published_glass(severity: int) -> None:
     clean = photographs(224, 4)
     seen, expected = ours("glass_blur", clean, severity), published("glass_blur", clean, severity)
-    assert psnr(seen, clean) == pytest.approx(psnr(expected, clean), abs=0.1)
+    assert psnr(seen, clean) == pytest.approx(psnr(expected, clean), abs=0.15)
     assert torch.allclose(spectrum(seen).log(), spectrum(expected).log(), atol=0.06)
     # the published code cuts off decimals between the blurs: half a grey level
     assert (seen.mean() - expected.mean()).item() * 255 == pytest.approx(0.5, abs=0.3)
