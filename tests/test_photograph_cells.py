@@ -153,14 +153,16 @@ def test_every_method_improves_the_same_baseline_and_is_continued(
     quick = {
         method.name: replace(method, recipe={**method.recipe, **short}, mixture=("contrast", "shade"), layers=2)
         for method in METHODS
+        if method.mixing != "one"
     }
     monkeypatch.setattr(cells_module, "BASELINE", quick["baseline"])
     workshop = Workshop(load_photographs(photographs), photographs / "runs", torch.device("cpu"), Silent())
     contents = {name: workshop.work(Cell(method, 0)) for name, method in quick.items()}
     trained = {name: content["trainable_parameters"] for name, content in contents.items()}
     assert trained["statistics"] == 0
-    assert trained["deepcorr-6"] == trained["deepcorr-6-unlabelled"]
-    assert len(set(trained.values())) == len(trained) - 1
+    same = {name for name in trained if name.startswith("deepcorr-6")}
+    assert len({trained[name] for name in same}) == 1
+    assert len(set(trained.values())) == len(trained) - len(same) + 1
     again = workshop.work(Cell(quick["deepcorr-6"], 0))
     assert again["validation"] == contents["deepcorr-6"]["validation"]
     assert again["top1"] == contents["deepcorr-6"]["top1"]

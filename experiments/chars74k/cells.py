@@ -18,6 +18,8 @@ from deepcorrect.base.progress import EpochMetrics, Reporter
 from deepcorrect.datasets.batches import batches
 from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion, Ladder
+from deepcorrect.distortions.combined import Mixture
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.evaluation.cost import count_parameters
 from deepcorrect.models import load_model
 from deepcorrect.pipeline.baselines import train_baseline
@@ -25,6 +27,7 @@ from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
 from deepcorrect.pipeline.gate import gate_of
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
+from deepcorrect.pipeline.real import resemblance_of
 from deepcorrect.pipeline.unlabelled import label_by_answers
 from deepcorrect.runs.results import Run, provenance
 from deepcorrect.training.recipes import get_recipe
@@ -109,7 +112,7 @@ class Workshop:
         method = cell.method
         if method.kind == "statistics":
             return with_statistics_of(job.model, self.photographs.seen), 0
-        mixture = Distortion(method.name_of_mixture, Photographed(method.mixture), levels=LEVELS, random="streams")
+        mixture = self._mixture(job, method)
         if method.kind == "gate":
             assert method.gated is not None
             correction = self.runs / Cell(method.gated, cell.seed).path / "correction.safetensors"
@@ -124,12 +127,19 @@ class Workshop:
             recipe = recipe.without_labels()
         layers = tuple(layer.name for layer in job.layers[: method.layers])
         if method.kind == "finetune":
-            _, (_, record) = finetune(job, mixture, LEVELS, layers, recipe)
+            _, records = finetune(job, mixture, LEVELS, layers, recipe)
         else:
             ranked = RankingOptions(images=RANKING_IMAGES, method="attribution")
             options = CorrectionOptions(layers, (method.share,) * len(layers), ranked=ranked)
-            _, (_, record) = correct(job, mixture, LEVELS, options, recipe)
-        return job.model, record.trainable_parameters
+            _, records = correct(job, mixture, LEVELS, options, recipe)
+        return job.model, records[-1].trainable_parameters
+
+    def _mixture(self, job: Job, method: Method) -> Distortion:
+        """What photographs that are trained on suffer."""
+        if method.mixing == "several":
+            return Distortion(method.name_of_mixture, Photographed(method.mixture), levels=LEVELS, random="streams")
+        mixture = Mixture(map(get_distortion, method.mixture), method.name_of_mixture, job.data.ladder)
+        return mixture if method.mixing == "one" else resemblance_of(job, mixture, self.photographs.seen).weighted
 
     def _measured(self, network: nn.Module) -> dict[str, Any]:
         """Shares of images classified correctly: of good ones, of both halves of the bad ones, and of each kind of bad ones."""
