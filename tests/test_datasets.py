@@ -186,7 +186,7 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DeepcorrectError, match=r"dog: no images"):
         read_folder(tmp_path)
-    with pytest.raises(DeepcorrectError, match=r"^data='folders': unknown; use cifar100, digits, hf:NAME, or folder:DIR"):
+    with pytest.raises(DeepcorrectError, match=r"^data='folders': unknown; use cifar100, digits, hf:NAME, folder:DIR, "):
         load_dataset("folders")
 
 

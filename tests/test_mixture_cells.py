@@ -32,6 +32,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.verify
 def test_a_network_trained_for_a_mixture_is_tested_on_its_members_and_on_what_it_has_not_seen(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

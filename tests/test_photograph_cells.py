@@ -144,6 +144,7 @@ def test_names_of_methods_are_different() -> None:
     assert len({method.name for method in METHODS}) == len({method.title for method in METHODS}) == len(METHODS)
 
 
+@pytest.mark.verify
 def test_every_method_improves_the_same_baseline_and_is_continued(
     results: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
