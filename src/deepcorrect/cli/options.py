@@ -111,8 +111,8 @@ Real = Annotated[
     panels.distortion(
         "--real",
         metavar="DIR",
-        help="Images in any folders that are ruined already, without labels: a mixture is trained on as they look like its "
-        "distortions and levels.",
+        help="Images in any folders that are ruined already, without labels: what they look like is drawn more often from a "
+        "mixture.",
     ),
 ]
 DistortionName = Annotated[
