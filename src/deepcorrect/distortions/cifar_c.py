@@ -45,6 +45,8 @@ class CifarC(Published):
                 raise DeepcorrectError(f"{place}: no .npy file of a corruption there, such as fog.npy")
             return [cls(name, place / f"{name}.npy") for name in names]
         path = place if place.suffix == ".npy" else place.with_name(f"{place.name}.npy")
+        if not path.is_file():
+            raise DeepcorrectError(f"{path}: no such file, and {place} is no folder; give the folder of the .npy files")
         return [cls(path.stem, path)]
 
     def _match(self, images: Images, severities: Sequence[int], seen: tuple[int, int]) -> None:
