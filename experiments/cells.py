@@ -31,6 +31,7 @@ from deepcorrect.ranking.ideal import evaluate_ideal
 from deepcorrect.ranking.result import Ranking, choose_globally, choose_locally, count_of_share
 from deepcorrect.runs.results import Record, Run, provenance
 from deepcorrect.training.recipes import Recipe, Regime, get_recipe
+from experiments.gating import GateCell, gating
 from experiments.grid import (
     BASELINE,
     DISTORTIONS,
@@ -240,6 +241,10 @@ class Workshop:
         )  # fmt: skip
         return {"filters": filters, **self._trained(job, records)}
 
+    @_work.register
+    def _(self, cell: GateCell) -> dict[str, Any]:
+        return gating(self._job(BASELINE, cell))
+
     def _choose(self, cell: NetworkCell) -> dict[str, tuple[int, ...]]:
         if not cell.network.filters:
             return {}
@@ -275,7 +280,7 @@ class Workshop:
         return {
             "command": job.run.command,
             "settings": job.run.settings,
-            "records": [record.model_dump(mode="json") for record in records],
+            "records": _as_json(records),
             "validation": [EpochMetrics.from_json(entry).validation for entry in epochs],
             "provenance": {"seconds": round(sum(entry["seconds"] for entry in epochs))},
         }

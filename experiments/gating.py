@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,15 @@ from deepcorrect.distortions.base import Ladder
 from deepcorrect.pipeline.gate import gate_of, ladders_of, measure_gated
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.measure import measure_each
+
+
+@dataclass(frozen=True)
+class GateCell:
+    """A gate before the two shipped corrections, fitted to training images, on the test images."""
+
+    path = "gate"
+    needs = ()
+
 
 SHIPPED = ("deepcorr-6-blur", "deepcorr-6-noise")
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.gating import GateCell
 from experiments.mixture import CorruptionsCell, MixtureCell, mixture_cells
+from experiments.unlabelled import UnlabelledCell
 
 Choice = Literal["local", "global", "least", "random", "attribution", "joint"]
 ORDERS: tuple[Choice, ...] = ("attribution", "joint")
@@ -159,6 +161,8 @@ Cell = (
     | RestoredCell
     | CorruptionsCell
     | MixtureCell
+    | UnlabelledCell
+    | GateCell
 )
 
 
@@ -229,6 +233,8 @@ ORDER = (
     "choice",
     "trained-choice",
     "mixture",
+    "unlabelled",
+    "gate",
     "agreement",
     "restored",
     "figure9",
@@ -260,6 +266,10 @@ def _cells_of(name: str, recipe: str, seed: int) -> Iterator[Cell]:
         yield from (RANKINGS[name](distortion, layer) for distortion in DISTORTIONS for layer in RANKED_LAYERS)
     elif name == "mixture":
         yield from mixture_cells(recipe, seed)
+    elif name == "gate":
+        yield GateCell()
+    elif name == "unlabelled":
+        yield from (UnlabelledCell(distortion, recipe, seed) for distortion in DISTORTIONS)
     elif name == "restored":
         yield from map(RestoredCell, DISTORTIONS)
     elif name in IDEAL:

@@ -67,6 +67,7 @@ def page() -> str:
         trained_table(),
         mixture_tables(),
         gate_tables(),
+        unlabelled_table(),
         _restoring(),
         _figure9(),
         _table6(paper["table6"]),

@@ -39,6 +39,8 @@ PAGES = (
     "how-to/own-network",
     "how-to/own-distortion",
     "how-to/own-data",
+    "how-to/gate",
+    "how-to/no-labels",
     "how-to/robustness",
     "how-to/one-for-many",
     "how-to/reading-the-report",

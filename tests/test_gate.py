@@ -70,7 +70,7 @@ def test_distorted_images_get_the_answers_of_their_correction(case: Case) -> Non
 @pytest.mark.parametrize("size", [1, 7])
 def test_decisions_depend_on_no_other_image(case: Case, size: int) -> None:
     batch, kinds = mixed_batch()
-    parts = torch.split(batch, size)  # type: ignore[no-untyped-call]
+    parts = torch.split(batch, size)
     assert torch.equal(torch.cat([case.gated.decide(part) for part in parts]), kinds)
     assert torch.allclose(torch.cat([case.gated(part) for part in parts]), case.gated(batch), atol=1e-5)
 

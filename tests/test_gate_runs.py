@@ -20,7 +20,7 @@ from deepcorrect.pipeline.job import Job
 from deepcorrect.report.page import build_report
 from deepcorrect.runs.records import Record, Records
 from deepcorrect.runs.results import Run
-from deepcorrect.runs.sent import in_words
+from deepcorrect.runs.sent import in_words, mean_of
 from tests.command_line import one_line, run
 from tests.conftest import make_toy
 from tests.gates import STRONG, TEST, TRAIN, VALIDATION, saved_corrections
@@ -93,7 +93,8 @@ SENT = {"blur": (0.01, 0.5, 1.0), "noise": (0.0, 0.25, 0.0)}
 
 def test_decisions_are_told_in_words_and_in_a_table() -> None:
     assert in_words("blur", (0, 1, 2), SENT) == (
-        "The gate leaves 99.0% of clean images to the network as it is; under blur it corrects 75.0% at 1, 100.0% at 2."
+        "The gate leaves 99.0% of clean images to the network as it is; under blur it corrects 75.0% of images at 1 "
+        "to 100.0% of images at 2."
     )
     told = Record(
         name="gated", kind="gated", distortion="blur", levels=(0, 1, 2), top1=(0.9, 0.8, 0.7), top5=(1, 1, 1),
@@ -108,6 +109,15 @@ def test_decisions_are_told_in_words_and_in_a_table() -> None:
         ["blur", "0.0100", "0.5000", "1.0000"],
         ["noise", "0.0000", "0.2500", "0.0000"],
     ]
+
+
+def test_shares_under_several_corruptions_are_averaged() -> None:
+    other = {"blur": (0.03, 0.1, 0.5), "noise": (0.0, 0.75, 0.5)}
+    mean = mean_of([SENT, other])
+    assert mean is not None
+    assert mean["blur"] == pytest.approx((0.02, 0.3, 0.75))
+    assert mean["noise"] == pytest.approx((0.0, 0.5, 0.25))
+    assert mean_of([SENT, None]) is mean_of([None]) is mean_of([SENT, {"blur": (0.0, 0.0, 0.0)}]) is None
 
 
 def test_the_page_shows_where_images_were_sent(tmp_path: Path) -> None:
@@ -137,7 +147,7 @@ def test_correct_with_a_gate_then_gate_and_evaluate(baseline: Path, tmp_path: Pa
 
     code, out, err = run(capsys, "evaluate", baseline, *OPTIONS, "--gate", fix, "--levels", "60,90", "--json")
     assert code == 0, err
-    (measured,) = json.loads(out)["records"]
+    measured = json.loads(out)
     assert measured["top1"] == records["deepcorr-1 gated"]["top1"]
     assert measured["sent"] == records["deepcorr-1 gated"]["sent"]
 

@@ -138,8 +138,8 @@ def test_an_evaluation_under_a_mixture_is_the_mean_over_its_members(job: Job) ->
     measured = evaluate(job.model, job.data.test, MIXTURE, LEVELS, classes=5)
     blurred = evaluate(job.model, job.data.test, BLUR, MEMBERS[0][1][1:], classes=5)
     noisy = evaluate(job.model, job.data.test, NOISE, MEMBERS[1][1][1:], classes=5)
-    assert measured.members[0] == blurred and measured.members[1] == noisy
-    assert measured.levels == (0, 2, 5)
+    assert list(measured.members) == [blurred, noisy]
+    assert list(measured.levels) == [0, 2, 5]
     assert measured.top1 == pytest.approx([sum(pair) / 2 for pair in zip(blurred.top1, noisy.top1, strict=True)])
     assert "blur" in str(measured.views()[0].table.title)
     clean = observe(job.model, job.data.test, BLUR, (0.0,))[0]

@@ -39,19 +39,21 @@ class Gated(nn.Module):
         base: the network; a correction that is on it is switched off here.
         corrected: copies of it with a correction on each, which share its tensors.
         gate: the classifier.
-        saved: what it is for.
+        layer: name of the first convolution, which the gate looks at.
+        saved: what the gate is for.
     """
 
-    def __init__(self, base: nn.Module, corrected: Mapping[str, nn.Module], gate: Gate, saved: SavedGate) -> None:
+    def __init__(self, base: nn.Module, corrected: Mapping[str, nn.Module], gate: Gate, layer: str, saved: SavedGate) -> None:
         super().__init__()
         self.base = base
         self.corrected = nn.ModuleDict({module_key(name): network for name, network in corrected.items()})
         self.gate = gate.to(device_of(base))
+        self.layer = layer
         self.saved = saved
-        self._first = FirstLayer(base, absolute(root_of(bare_copy(base)), saved.layer))
+        self._first = FirstLayer(base, layer)
         if gate.channels != self._first.convolution.out_channels:
             raise DeepcorrectError(
-                f"the gate is for a first convolution of {gate.channels} filters; {self._first.layer} has "
+                f"the gate is for a first convolution of {gate.channels} filters; {layer} has "
                 f"{self._first.convolution.out_channels}"
             )
         self.eval()
@@ -118,11 +120,12 @@ def load_gate(path: Path | str, model: nn.Module, corrections: Sequence[Correcti
     """
     model, path = plain(model), find_gate(path)
     gate, saved = read_gate(path)
-    differing = difference(saved.network, print_network(bare_copy(model)))
+    bare = bare_copy(model)
+    differing = difference(saved.network, print_network(bare))
     if differing is not None:
         raise DeepcorrectError(f"{path}: made for another network: {differing}")
     chosen = _matched(path, saved, corrections)
-    return Gated(model, with_corrections(model, chosen), gate, saved)
+    return Gated(model, with_corrections(model, chosen), gate, absolute(root_of(bare), saved.layer), saved)
 
 
 def corrections_of(path: Path | str, given: Sequence[str] | None = None) -> dict[str, Path]:

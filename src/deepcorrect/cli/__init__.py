@@ -11,7 +11,7 @@ import typer
 
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import speaking_of_options
-from deepcorrect.cli import commands, gating, networks, viewing  # noqa: F401  they register their commands
+from deepcorrect.cli import commands, evaluating, gating, networks, viewing  # noqa: F401  they register their commands
 from deepcorrect.cli.application import app
 
 __all__ = ["app", "main"]

@@ -206,60 +206,6 @@ def finetune(
         keeping.conclude(job, records, as_json=common.as_json)
 
 
-@app.command(cls=Command, rich_help_panel=METHOD)
-@spread
-def evaluate(
-    model: o.Model,
-    common: Common,
-    unlabelled: o.Unlabelled = None,
-    correction: o.CorrectionName = None,
-    distortion: o.CorrectionsOwn = None,
-    levels: o.Levels = None,
-    restore: o.Restore = None,
-    gate: o.GateFile = None,
-    out: o.Out = None,
-) -> None:
-    """Measure a network, with or without a correction, at every level of one distortion.
-
-    Example: deepcorrect evaluate allcnn-cifar100 --correction deepcorr-6-blur --data cifar100 --root data --json
-    """
-    from deepcorrect.adapters.attach import load_correction
-    from deepcorrect.adapters.correction import Correction
-    from deepcorrect.adapters.file import find_correction, read_header
-    from deepcorrect.cli import gating, keeping, loading, parsing
-    from deepcorrect.cli.console import show_records
-    from deepcorrect.distortions.restoration import restored
-    from deepcorrect.evaluation.cost import count_parameters
-    from deepcorrect.pipeline.measure import measure
-    from deepcorrect.runs.kinds import kind_of_plan
-
-    if gate is not None:
-        gating.require_alone(restore, unlabelled)
-        gating.evaluate_gated(model, common, gate, correction, distortion, levels, out)
-        return
-    path = find_correction(correction) if correction else None
-    trained_against = read_header(path).distortion if path else "blur"
-    with loading.open_job(model, common, corrections=[path] if path else [], unlabelled=unlabelled) as job:
-        ladder = parsing.ladder_of(job, distortion or trained_against, levels)
-        settings = {"model": model, "correction": correction, "distortion": ladder.distortion.name, "levels": ladder.levels}
-        settings |= {"restore": restore} if restore else {}
-        records = keeping.open_run(job, out, "evaluate", settings, [ladder])
-        if records is None:
-            parts = load_correction(path, job.model, job.example) if path else job.model
-            trained = count_parameters(parts.parameters())
-            name = f"{correction or 'baseline'}{f' after {restore}' if restore else ''}"
-            network = kind_of_plan(parts.plan) if isinstance(parts, Correction) else "restored" if restore else "baseline"
-            measured = restored(ladder.distortion, restore) if restore else ladder.distortion
-            records = [measure(job, name, measured, ladder.levels, trained, kind=network)]
-        keeping.keep(job, records)
-    if not job.processes.first:
-        return
-    if common.as_json:
-        print(json.dumps({"model": model, "data": job.data.name, **records[0].model_dump(mode="json")}))
-    else:
-        show_records(records)
-
-
 @app.command(
     "run", cls=Command, rich_help_panel=MORE, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )

@@ -1,10 +1,7 @@
-"""Gates on the command line: fitted for existing corrections, and measured."""
+"""The command that fits a gate for existing corrections."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.cli import options as o
 from deepcorrect.cli.application import METHOD, Command, app
 from deepcorrect.cli.groups import Common, spread
@@ -42,42 +39,3 @@ def gate(
             gated = gate_of(job, paths, ladders, clean=clean)
             records = measure_gated(job, gated, "gated", list(ladders.values()))
         keeping.conclude(job, records, as_json=common.as_json)
-
-
-def evaluate_gated(
-    model: str,
-    common: Common,
-    gate: Path,
-    correction: str | None,
-    distortion: str | None,
-    levels: str | None,
-    out: Path | None,
-) -> None:
-    """Measure a network with a saved gate, under its corrections' distortions if no other is named."""
-    from deepcorrect.adapters.file import read_header
-    from deepcorrect.adapters.gated import corrections_of, load_gate
-    from deepcorrect.cli import keeping, loading, parsing
-    from deepcorrect.pipeline.gate import measure_gated
-
-    corrections = corrections_of(gate, correction.split(",") if correction else None)
-    paths = list(corrections.values())
-    own = list(dict.fromkeys(read_header(path).distortion for path in paths))
-    with loading.open_job(model, common, corrections=[*paths, gate]) as job:
-        ladders = [ladder for name in ([distortion] if distortion else own) for ladder in parsing.ladders_of(job, name, levels)]
-        settings = {
-            "model": model,
-            "gate": str(gate),
-            "corrections": list(corrections),
-            "ladders": [[ladder.distortion.name, *ladder.levels] for ladder in ladders],
-        }
-        records = keeping.open_run(job, out, "evaluate", settings, ladders)
-        if records is None:
-            records = measure_gated(job, load_gate(gate, job.model, paths), "gated", ladders)
-        keeping.conclude(job, records, as_json=common.as_json)
-
-
-def require_alone(restore: str | None, unlabelled: Path | None) -> None:
-    """Refuse options that do not go with a gate."""
-    for option, value in (("--restore", restore), ("--unlabelled", unlabelled)):
-        if value is not None:
-            raise DeepcorrectError(f"{option} {value}: not with --gate; measure one after the other")

@@ -10,7 +10,7 @@ from deepcorrect.adapters.file import read_header
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import argument
 from deepcorrect.cli.groups import Common, Ranked, Training
-from deepcorrect.distortions.base import Ladder
+from deepcorrect.distortions.base import Ladder, parts_of
 from deepcorrect.distortions.registry import get_distortion, get_distortions, parse_ladder
 from deepcorrect.models.layers import Layer, convolutions, pick
 from deepcorrect.pipeline.job import Job
@@ -53,14 +53,16 @@ def read_ranking(path: Path | None) -> Ranking | None:
 
 
 def ladder_of(job: Job, name: str, levels: str | None) -> Ladder:
-    """The distortion and the severities that the options ask for."""
-    return parse_ladder(get_distortion(name), levels, job.data.ladder)
+    """The distortion and the severities that the options ask for, to rank or to train with."""
+    distortion = get_distortion(name)
+    distortion.require_function()
+    return parse_ladder(distortion, levels, job.data.ladder)
 
 
 def ladders_of(job: Job, names: str, levels: str | None) -> list[Ladder]:
     """What to measure under: several distortions, each with its severities; of a mixture its members."""
     ladders = [parse_ladder(distortion, levels, job.data.ladder) for distortion in get_distortions(names)]
-    return matched(job, [part for ladder in ladders for part in ladder.distortion.parts(ladder.levels)])
+    return matched(job, parts_of(ladders))
 
 
 def trained_against(correction: Path) -> str:

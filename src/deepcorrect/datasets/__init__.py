@@ -1,4 +1,4 @@
-"""Images from a spec: ``cifar100``, ``digits``, ``folder:DIR``, a data set's own layout of folders, ``hf:NAME``, ``images:DIR``."""
+"""Images from a spec: ``cifar100``, ``digits``, ``folder:DIR``, a data set's own layout, ``hf:NAME``, or ``images:DIR``."""
 
 from __future__ import annotations
 

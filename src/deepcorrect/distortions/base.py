@@ -152,8 +152,8 @@ class Distortion:
         """
         return self
 
-    def require_function(self, purpose: str) -> None:
-        """Refuse a distortion that cannot distort any image, as ``purpose`` needs: one whose images come from files."""
+    def require_function(self) -> None:
+        """Refuse a distortion whose images come from files: it cannot distort the images of a ranking or a training."""
 
     @property
     def known_index(self) -> int:

@@ -37,7 +37,7 @@ class Combined(Distortion, ABC):
             said = ", ".join(names) or "none"
             raise DeepcorrectError(f"distortion {name}: made of two or more distortions, each once, not of {said}")
         for member in members:
-            member.require_function(f"distortion {name}")
+            member.require_function()
         object.__setattr__(self, "members", tuple(member.fitted(ladder) for member in members))
         object.__setattr__(self, "ladder", ladder)
         known = all({ladder, DEFAULT} & member.ladders.keys() for member in self.members)

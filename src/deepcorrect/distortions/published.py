@@ -62,19 +62,19 @@ class Published(Distortion, ABC):
         """The index of the first test image that it was matched with."""
         return int(self._matched_indices()[0])
 
-    def require_function(self, purpose: str) -> NoReturn:
+    def require_function(self) -> NoReturn:
         """Refuse whatever needs other images than the test images distorted.
 
         Raises:
             DeepcorrectError: always.
         """
         raise DeepcorrectError(
-            f"{argument('distortion', self.name)}: published files are of test images, which {purpose} may not use; give "
-            f"{argument('distortion', self.corruption)}, which is computed"
+            f"{argument('distortion', self.name)}: published images serve to measure, not to rank, to train or to be "
+            f"combined; give {argument('distortion', self.corruption)}, which is computed"
         )
 
     def _no_function(self, *_: object) -> NoReturn:
-        self.require_function("training")
+        self.require_function()
 
     def matched(self, images: Images, levels: Sequence[float], seen: tuple[int, int]) -> Self:
         """The same for the test images that its files were made of.

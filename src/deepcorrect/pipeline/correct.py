@@ -115,6 +115,7 @@ def correct(
         The correction, left attached, and the records without and with it; of a mixture, under each member.
     """
     job.require_training()
+    distortion.require_function()
     check_options(job, options)
     ranked = [layer for layer in convolutions(job.layers) if layer.name in options.layers]
     shares = dict(zip(options.layers, options.shares, strict=True))
@@ -161,6 +162,7 @@ def finetune(
 ) -> tuple[Correction, list[Record]]:
     """Finetune-k, the alternative: train copies of whole layers by the same loop (section 5.1.1)."""
     job.require_training()
+    distortion.require_function()
     require_bare(job.model)
     plan = Plan(distortion=distortion.name, retrained=tuple(layers))
     name = f"finetune-{len(layers)}"

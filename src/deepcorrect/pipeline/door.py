@@ -14,11 +14,13 @@ from deepcorrect.base.device import Precision
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.processes import Processes
 from deepcorrect.datasets.door import given_as
-from deepcorrect.distortions.base import Distortion
+from deepcorrect.distortions.base import Distortion, parts_of
+from deepcorrect.distortions.registry import get_distortion
 from deepcorrect.evaluation import sweep
 from deepcorrect.evaluation.sweep import Evaluation
 from deepcorrect.models.layers import convolutions
 from deepcorrect.models.normalized_input import normalization_of
+from deepcorrect.models.preprocessing import seen_size
 from deepcorrect.pipeline import baselines
 from deepcorrect.pipeline import rank as ranking_of_job
 from deepcorrect.pipeline.entrance import (
@@ -29,6 +31,7 @@ from deepcorrect.pipeline.entrance import (
     layers_of,
     left_as_found,
     levels_of,
+    named_or_made,
     open_run,
     or_for_a_job,
     reporting,
@@ -90,12 +93,14 @@ def evaluate(
     given = given_as(data, "test", normalization=normalization_of(model))
     if not unlabelled:
         given.images.require_labels("measuring accuracy")
-    distortion = distortion_of(distortion)
+    distortion = get_distortion(named_or_made(distortion)).fitted(given.ladder)
     only_clean = isinstance(levels, Sequence) and not levels
     steps = () if only_clean else levels_of(distortion, levels, given.ladder)
     with left_as_found(model) as network, reporting(False if callable(progress) else progress) as reporter:
         if classes is None:
             classes = len(dataset_of(network, test=given).classes)
+        height, width = given.images.shape[-2:]
+        distortion = distortion.matched(given.images, steps, seen_size(network, (height, width)))
         reporter.stage(f"evaluate under {distortion.name}", len(given.images) * (1 + len(steps)))
         images = given.images
         if unlabelled:
@@ -173,8 +178,7 @@ def assess(
         if unlabelled:
             label_by_answers(job)
         fitted = [each.fitted(job.data.ladder) for each in several]
-        ladders = [part for each in fitted for part in each.parts(levels_of(each, levels, job.data.ladder))]
-        ladders = matched(job, ladders)
+        ladders = matched(job, parts_of((each, levels_of(each, levels, job.data.ladder)) for each in fitted))
         settings = {"ladders": [[distortion.name, *steps] for distortion, steps in ladders]}
         open_run(job, out, "assess", settings, ladders)
         finished = job.run.finished() if job.run is not None else None

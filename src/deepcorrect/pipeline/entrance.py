@@ -159,25 +159,32 @@ def require_sound(seed: object, precision: object) -> None:
 
 
 def distortion_of(given: object) -> Distortion:
-    """A distortion, or that of a name.
+    """A distortion, or that of a name, to rank or to train with.
 
     Raises:
-        DeepcorrectError: it is neither, or nothing of that name is registered.
+        DeepcorrectError: it is neither, nothing of that name is registered, or its images come from files.
     """
-    return get_distortion(_named_or_made(given))
+    distortion = get_distortion(named_or_made(given))
+    distortion.require_function()
+    return distortion
 
 
 def distortions_of(given: object) -> list[Distortion]:
-    """A distortion, or those of a name, a group or several separated by commas.
+    """A distortion, or those of a name, a group or several separated by commas, to measure under.
 
     Raises:
         DeepcorrectError: as ``distortion_of``.
     """
-    checked = _named_or_made(given)
+    checked = named_or_made(given)
     return get_distortions(checked) if isinstance(checked, str) else [checked]
 
 
-def _named_or_made(given: object) -> Distortion | str:
+def named_or_made(given: object) -> Distortion | str:
+    """A distortion or a name as it was given.
+
+    Raises:
+        DeepcorrectError: it is neither.
+    """
     if not isinstance(given, Distortion | str):
         kinds = "a distortion such as GaussianBlur(), a name, or 'file.py:name'"
         raise DeepcorrectError(f"a distortion of type {type(given).__name__}: give {kinds}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,8 +16,8 @@ from deepcorrect.adapters.copies import CorrectionLike, bare_copy, with_correcti
 from deepcorrect.adapters.correction import Correction
 from deepcorrect.adapters.file import TrainedOn, find_correction, read_header
 from deepcorrect.adapters.gate import Gate
-from deepcorrect.adapters.gate_file import FILE, SavedGate
-from deepcorrect.adapters.gated import Gated, digests_of, load_gate
+from deepcorrect.adapters.gate_file import FILE, SavedGate, read_gate
+from deepcorrect.adapters.gated import Gated, digests_of
 from deepcorrect.base.device import autocast, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.words import argument
@@ -65,21 +66,13 @@ def gate_of(
     digests = {name: digests_of(correction) for name, correction in corrections.items()}
     if job.run is not None:
         against = {name: distortion_traits(*ladder, job.example[:1], job.seed) for name, ladder in ladders.items()}
-        told = {name: found.fingerprint for name, found in digests.items()}
+        told = [[name, found.fingerprint] for name, found in digests.items()]
         job.run.claim({"gate": {**traits_of(job), "corrections": told, "against": against, "images": images, "clean": clean}})
-        if job.run.file(FILE).exists():
-            return load_gate(job.run.file(FILE), job.model, list(corrections.values()))
-    networks = with_corrections(job.model, corrections)
-    bare = bare_copy(job.model)
+    networks, bare = with_corrections(job.model, corrections), bare_copy(job.model)
     layer = convolutions(job.layers)[0].name
-    train = job.data.train.balanced(images, job.seed)
-    validation = job.data.validation.balanced(VALIDATION_IMAGES, job.seed)
-    job.reporter.stage("fit the gate", len(train) * (1 + len(ladders)) + len(validation))
-    gate, passed = gate_fitting.fit_gate(
-        job.model, layer, train, validation, ladders,
-        clean=clean, seed=job.seed, device=job.device, progress=job.reporter.advance,
-    )  # fmt: skip
-    state, passed = job.processes.agreed(({name: value.cpu() for name, value in gate.state_dict().items()}, passed))
+    kept = job.run.file(FILE) if job.run is not None and job.run.file(FILE).exists() else None
+    known = job.processes.agreed(_kept(kept) if kept else None)
+    state, passed = known or job.processes.agreed(_fitted(job, layer, ladders, images, clean))
     saved = SavedGate(
         layer=relative(root_of(bare), layer),
         network=print_network(bare),
@@ -87,11 +80,28 @@ def gate_of(
         passed=passed,
         trained_on=TrainedOn(job.data.name, job.data_fingerprint()),
     )
-    gated = Gated(job.model, networks, Gate(gate.names, **state), saved)
-    job.reporter.tell(f"gate: leaves {passed:.1%} of {len(validation):,} clean validation images alone")
-    if job.run is not None:
+    gated = Gated(job.model, networks, Gate(tuple(corrections), **state), layer, saved)
+    if job.run is not None and kept is None:
         gated.save(job.run.file(FILE))
     return gated
+
+
+def _fitted(job: Job, layer: str, ladders: Mapping[str, Ladder], images: int, clean: float) -> tuple[dict[str, Tensor], float]:
+    """The tensors of a gate, and the share of clean validation images that it leaves alone."""
+    train = job.data.train.balanced(images, job.seed)
+    validation = job.data.validation.balanced(VALIDATION_IMAGES, job.seed)
+    job.reporter.stage("fit the gate", len(train) * (1 + len(ladders)) + len(validation))
+    gate, passed = gate_fitting.fit_gate(
+        job.model, layer, train, validation, ladders,
+        clean=clean, seed=job.seed, device=job.device, progress=job.reporter.advance,
+    )  # fmt: skip
+    job.reporter.tell(f"gate: leaves {passed:.1%} of {len(validation):,} clean validation images alone")
+    return gate.state_dict(), passed
+
+
+def _kept(path: Path) -> tuple[dict[str, Tensor], float]:
+    gate, saved = read_gate(path)
+    return gate.state_dict(), saved.passed
 
 
 def add_gate(job: Job, name: str, correction: Correction, ladder: Ladder) -> Records:

@@ -12,7 +12,7 @@ from torch import Tensor
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_json
 from deepcorrect.base.names import readable
-from deepcorrect.distortions.base import Distortion, Ladder
+from deepcorrect.distortions.base import Distortion, Ladder, parts_of
 from deepcorrect.evaluation.answers import keep_answers
 from deepcorrect.evaluation.cost import multiply_accumulates
 from deepcorrect.evaluation.sweep import Evaluation, evaluate, observe
@@ -20,11 +20,8 @@ from deepcorrect.models.preprocessing import seen_size
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.traits import answers_stages
 from deepcorrect.runs.kinds import Kind, kind_of_name
-from deepcorrect.runs.results import Record, Records, Run
+from deepcorrect.runs.results import RECORDS, Record, Records, Run
 from deepcorrect.runs.stages import Ladders, Traits
-
-RECORDS = "records.json"
-"""Holds the records of a run that is not finished."""
 
 
 def matched(job: Job, ladders: Ladders) -> list[Ladder]:
@@ -71,12 +68,9 @@ def measure(
         job.run.claim(answers_stages(job, name, [(distortion, levels)], of))
     job.reporter.stage(f"evaluate {name} under {distortion.name}", len(job.data.test) * (len(levels) + (clean is None)))
 
-    agreement = "test" in job.data.self_labelled
-
     def tell(level: float, headline: float) -> None:
-        if level == 0:
-            remark = f"agreement {headline:.4f}" if agreement else job.task.remark(headline, job.data.test.labels)
-            job.reporter.tell(f"{name}: clean {remark}")
+        if level == 0 and clean is None:
+            _tell_clean(job, name, headline)
 
     evaluation = evaluate(
         job.model, job.data.test, distortion, levels, classes=len(job.data.classes),
@@ -99,7 +93,7 @@ def measure_each(
     of: Traits | None = None,
     kind: Kind | None = None,
     random: bool = False,
-) -> list[Record]:
+) -> Records:
     """As ``measure``, under several distortions one after the other, but with one pass over the clean images.
 
     Under a mixture it is each of its members. A run keeps every record as soon as it is measured; the same call measures only
@@ -146,7 +140,9 @@ def _observe_clean(job: Job, name: str, distortion: Distortion) -> Tensor:
 
 
 def _tell_clean(job: Job, name: str, headline: float) -> None:
-    job.reporter.tell(f"{name}: clean {job.task.remark(headline, job.data.test.labels)}")
+    agreement = "test" in job.data.self_labelled
+    remark = f"agreement {headline:.4f}" if agreement else job.task.remark(headline, job.data.test.labels)
+    job.reporter.tell(f"{name}: clean {remark}")
 
 
 def _record(job: Job, name: str, evaluation: Evaluation, trainable: int, kind: Kind | None, random: bool) -> Record:

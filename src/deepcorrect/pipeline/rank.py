@@ -99,6 +99,7 @@ def rank(
     Raises:
         DeepcorrectError: the run folder holds another ranking.
     """
+    distortion.require_function()
     score = options.score_of(job.task)
     if job.run is not None:
         job.run.claim({"ranking": traits_of(job, distortion, levels) | ranking_traits(layers, options, shares)})

@@ -24,7 +24,7 @@ def draw_accuracy_figures(section: Section, sheet: Sheet) -> None:
 def _accuracy(section: Section, sheet: Sheet) -> None:
     said = "; ".join(f"{record.name} falls from {record.top1[0]:.3f} to {record.top1[-1]:.3f}" for record in section.records)
     sheet.draw(
-        HEADING, "accuracy", f"Accuracy under {section.increasing}", said,
+        HEADING, "accuracy", f"{section.measured.capitalize()} under {section.increasing}", said,
         lambda axes: plots.plot_accuracy(axes[0], section.records),
         commands=section.commands_of(*section.records),
     )  # fmt: skip

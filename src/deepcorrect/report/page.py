@@ -18,6 +18,7 @@ from deepcorrect.report.network_figures import draw_network_figures
 from deepcorrect.report.robustness_figures import HEADING, draw_robustness_figures
 from deepcorrect.runs.comparison import Comparison, compare_records
 from deepcorrect.runs.saved import Section, read_sections
+from deepcorrect.runs.sent import in_words, shares
 
 
 def build_report(folders: Sequence[Path], output: Path) -> Path:
@@ -59,6 +60,11 @@ def _show(section: Section, sheet: Sheet, comparisons: Mapping[tuple[str, tuple[
         "best": [max(record.top1[index] for record in records) for index in range(len(section.levels))],
         "best_mean": max(record.mean_top1 for record in records),
         "commands": {record.name: section.commands_of(record) for record in records},
+        "gates": [
+            {"name": record.name, "rows": shares(record.sent), "words": in_words(record.distortion, record.levels, record.sent)}
+            for record in records
+            if record.sent
+        ],
         "comparisons": _comparisons(section, comparisons),
         "robustness": section.robustness_views(),
         "samples": _merge_samples(section),

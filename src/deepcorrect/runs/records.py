@@ -14,7 +14,7 @@ from deepcorrect.distortions.groups import is_graded
 from deepcorrect.evaluation.levels import level_line, levels_view
 from deepcorrect.evaluation.robustness import Robustness, alike, corruption_of, views_of
 from deepcorrect.runs.kinds import Kind, kind_of_name
-from deepcorrect.runs.sent import sent_view
+from deepcorrect.runs.sent import mean_of, sent_view
 
 
 class Record(Shown, BaseModel):
@@ -27,6 +27,8 @@ class Record(Shown, BaseModel):
         random: whether the corrected filters were drawn at random.
         sent: of a gated network, the share of images that were sent to each correction, by its name, at every level; the others
             were left to the network as it is.
+        agreement: whether the images had no labels, so that ``top1`` and ``top5`` are no accuracies: they are shares of images
+            for which the most likely class, or one of the five most likely, is what the network answers to the clean image.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -114,6 +116,7 @@ class Records(Shown, list[Record]):
                 "mean_top1": fmean(record.mean_top1 for record in self),
                 "mean_top5": fmean(record.mean_top5 for record in self),
                 "per_class": tuple(tuple(map(_known_mean, zip(*level, strict=True))) for level in by_class),
+                "sent": mean_of([record.sent for record in self]),
             }
         )
 
@@ -136,7 +139,7 @@ def views_of_runs(runs: Sequence[Records]) -> list[View]:
 def _view(shown: Sequence[Record]) -> View:
     """Networks under one distortion at the same levels."""
     return levels_view(
-        f"Top-1 accuracy under {shown[0].distortion} ({shown[0].images:,} test images)",
+        f"{_capital(shown[0].measured)} under {shown[0].distortion} ({shown[0].images:,} test images)",
         shown[0].distortion,
         shown[0].levels,
         {record.name: (record.top1, record.mean_top1) for record in shown},
@@ -144,6 +147,7 @@ def _view(shown: Sequence[Record]) -> View:
             "Trainable": [f"{record.trainable_parameters:,}" for record in shown],
             "MACs (M)": [f"{record.multiply_accumulates / 1e6:,.1f}" for record in shown],
         },
+        measured="agreement" if shown[0].agreement else "accuracy",
     )
 
 

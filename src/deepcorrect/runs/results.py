@@ -4,7 +4,7 @@
 ``config.json``                       command and settings; a folder is continued only with the same ones
 ``stages.json``                       what each stage below is of (see ``deepcorrect.runs.stages``)
 ``baseline.json``                     the network as it was, measured
-``records.json``                      records of networks measured under some of several distortions
+``records.json``                      records so far, of a run that is not finished
 ``parts/``                            layers and levels of an unfinished ranking
 ``ranking.json``                      correction priorities
 ``checkpoint.pt``                     training state after the last finished epoch
@@ -54,6 +54,8 @@ from deepcorrect.runs.records import Records as Records
 from deepcorrect.runs.records import by_ladder as by_ladder
 from deepcorrect.runs.stages import Traits, claim, noted
 
+RECORDS = "records.json"
+"""Holds the records of a run that is not finished."""
 _PACKAGES = ("deepcorrect", "torch", "numpy", "scikit-learn")
 
 
@@ -158,6 +160,7 @@ class Run:
         if robustness:
             self.write_json("robustness.json", {"robustness": robustness})
         self.write_json("results.json", results.model_dump(mode="json"))
+        self.file(RECORDS).unlink(missing_ok=True)
         return results
 
     def finished(self) -> Results | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from deepcorrect.base.showing import View
 from deepcorrect.base.tables import Table
@@ -19,11 +20,20 @@ def shares(sent: Sent) -> dict[str, tuple[float, ...]]:
     return {LEFT_ALONE: alone, **sent}
 
 
+def mean_of(several: Sequence[Sent | None]) -> dict[str, tuple[float, ...]] | None:
+    """The mean over several distortions, at each level; nothing unless all are of one gate."""
+    known = [sent for sent in several if sent is not None]
+    if len(known) < len(several) or len({tuple(sent) for sent in known}) != 1:
+        return None
+    return {name: tuple(map(fmean, zip(*(sent[name] for sent in known), strict=True))) for name in known[0]}
+
+
 def in_words(distortion: str, levels: Sequence[float], sent: Sent) -> str:
     """What the gate did, in a sentence."""
     alone = shares(sent)[LEFT_ALONE]
-    at = [f"{1 - share:.1%} at {level:g}" for level, share in zip(levels[1:], alone[1:], strict=True)]
-    under = f"; under {distortion} it corrects {', '.join(at)}" if at else ""
+    corrected = [f"{1 - share:.1%} of images at {level:g}" for level, share in zip(levels[1:], alone[1:], strict=True)]
+    ends = " to ".join(corrected if len(corrected) < 2 else (corrected[0], corrected[-1]))
+    under = f"; under {distortion} it corrects {ends}" if corrected else ""
     return f"The gate leaves {alone[0]:.1%} of clean images to the network as it is{under}."
 
 

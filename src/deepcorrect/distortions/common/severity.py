@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from deepcorrect.base.errors import DeepcorrectError
+
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
