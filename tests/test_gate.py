@@ -242,3 +242,12 @@ def test_labels_are_not_needed(case: Case) -> None:
     batch, kinds = mixed_batch(random_images(20, seed=9))
     assert torch.equal(gated.decide(batch), kinds)
     assert plan_for(case.network).filters.keys() == {"0", "3", "6"}
+
+
+@torch.no_grad()
+def test_one_correction_for_two_distortions_is_used_against_both(case: Case) -> None:
+    both = {"both": dc.Mixture(STRONG.values(), "both")}
+    gated = dc.fit_gate(case.network, TRAIN, VALIDATION, {"both": case.files["noise"]}, distortions=both, progress=False)
+    assert gated.gate.decisions.tolist() == [0, 1, 1]
+    batch, kinds = mixed_batch()
+    assert gated.decide(batch).tolist() == (kinds > 0).long().tolist()

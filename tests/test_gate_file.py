@@ -122,6 +122,9 @@ def same(content: Any) -> Any:
         (lambda state: state | {"bias": state["bias"].int()}, same, "hold NaN, infinity or a scale of 0"),
         (lambda state: state | {"weight": state["weight"] * float("nan")}, same, "hold NaN, infinity or a scale of 0"),
         (lambda state: state | {"scale": state["scale"] * 0}, same, "hold NaN, infinity or a scale of 0"),
+        (lambda state: state | {"decisions": state["decisions"] + 1}, same, "not a gate"),
+        (lambda state: state | {"decisions": state["decisions"] * 2}, same, "not a gate"),
+        (lambda state: state | {"decisions": state["decisions"].float()}, same, "not a gate"),
         (
             lambda state: {name: value[..., :16].clone() for name, value in state.items()},
             same,

@@ -42,26 +42,33 @@ def _mean_size(differences: Tensor) -> Tensor:
 
 
 class Gate(nn.Module):
-    """A linear classifier of ``statistics``: for each image, how much speaks for leaving it alone, and for each correction.
+    """A linear classifier of ``statistics``: is an image clean, or under which of the distortions that corrections are for?
 
-    The first layer's outputs are all that it needs, so that the network can go on with an image that is left alone.
+    Each distortion is a kind of images by itself, also where one correction is for several: what two distortions do to the
+    statistics may be opposite, with the clean images in between. The first layer's outputs are all that a gate needs, so that
+    the network can go on with an image that is left alone.
 
     Attributes:
         names: of the corrections, in the order of the decisions 1, 2, ...
         mean, scale: (D,), by which statistics are standardised.
-        weight, bias: (1 + corrections, D) and (1 + corrections,); the bias of decision 0 holds the threshold.
+        weight, bias: of the kinds, (kinds, D) and (kinds,); that of clean images is the first, its bias holds the threshold.
+        decisions: (kinds,) int64, what is decided for images of each kind.
     """
 
     mean: Tensor
     scale: Tensor
     weight: Tensor
     bias: Tensor
+    decisions: Tensor
 
-    def __init__(self, names: Sequence[str], mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> None:
+    def __init__(
+        self, names: Sequence[str], mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor, decisions: Tensor
+    ) -> None:
         super().__init__()
         self.names = tuple(names)
         for name, value in (("mean", mean), ("scale", scale), ("weight", weight), ("bias", bias)):
             self.register_buffer(name, value.detach().float().clone())
+        self.register_buffer("decisions", decisions.long().clone())
 
     @property
     def channels(self) -> int:
@@ -69,7 +76,7 @@ class Gate(nn.Module):
         return len(self.mean) // STATISTICS
 
     def scores(self, seen: Tensor) -> Tensor:
-        """Of each decision, (B, 1 + corrections).
+        """Of each kind, (B, kinds).
 
         Args:
             seen: ``statistics`` of images, (B, D).
@@ -84,7 +91,7 @@ class Gate(nn.Module):
             outputs: of the first convolution, (B, C, H, W).
         """
         with torch.autocast(outputs.device.type, enabled=False):
-            return self.scores(statistics(outputs)).argmax(1)
+            return self.decisions[self.scores(statistics(outputs)).argmax(1)]
 
 
 class _EndedError(Exception):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from deepcorrect.adapters.file import TrainedOn
-from deepcorrect.adapters.gate import STATISTICS, Gate
+from deepcorrect.adapters.gate import STATISTICS, UNTOUCHED, Gate
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.files import read_tensors, tensors_header, write_tensors
 from deepcorrect.base.names import encodable_json
@@ -16,7 +16,7 @@ from deepcorrect.base.words import argument
 from deepcorrect.models.network_print import NetworkPrint
 
 FILE = "gate.safetensors"
-_TENSORS = ("mean", "scale", "weight", "bias")
+_TENSORS = ("mean", "scale", "weight", "bias", "decisions")
 
 
 class SavedGate(BaseModel):
@@ -69,13 +69,18 @@ def read_gate(path: Path) -> tuple[Gate, SavedGate]:
         saved = SavedGate.model_validate(tensors_header(path).get("gate"))
     except (SafetensorError, OSError, ValidationError):
         raise no_gate from None
-    state, decisions = read_tensors(path), 1 + len(saved.corrections)
-    size = state["mean"].numel() if "mean" in state else 0
-    shapes = {"mean": (size,), "scale": (size,), "weight": (decisions, size), "bias": (decisions,)}
-    if not size or size % STATISTICS or decisions == 1:
+    state = read_tensors(path)
+    if state.keys() != set(_TENSORS):
         raise no_gate
-    if {name: tuple(value.shape) for name, value in state.items()} != shapes:
+    decisions, size = state.pop("decisions"), state["mean"].numel()
+    kinds = decisions.numel()
+    shapes = {"mean": (size,), "scale": (size,), "weight": (kinds, size), "bias": (kinds,)}
+    if not size or size % STATISTICS or {name: tuple(value.shape) for name, value in state.items()} != shapes:
+        raise no_gate
+    if not saved.corrections or decisions.is_floating_point() or decisions.ndim != 1 or int(decisions[0]) != UNTOUCHED:
+        raise no_gate
+    if sorted(set(decisions[1:].tolist())) != list(range(1, 1 + len(saved.corrections))):
         raise no_gate
     if not all(value.is_floating_point() and value.isfinite().all() for value in state.values()) or not state["scale"].all():
         raise DeepcorrectError(f"{path}: its tensors hold NaN, infinity or a scale of 0; fit the gate again")
-    return Gate(tuple(saved.corrections), *(state[name] for name in _TENSORS)), saved
+    return Gate(tuple(saved.corrections), **state, decisions=decisions), saved

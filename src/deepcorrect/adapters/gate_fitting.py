@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepcorrect.adapters.gate import FirstLayer, Gate, statistics
+from deepcorrect.adapters.gate import UNTOUCHED, FirstLayer, Gate, statistics
 from deepcorrect.base.device import device_of, laid_out
 from deepcorrect.base.errors import DeepcorrectError
 from deepcorrect.base.seeding import Use, generator
@@ -43,7 +43,7 @@ def fit_gate(
     device: torch.device | None = None,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Fitted:
-    """Fit a gate to training images, each of them clean and under every correction's distortion at a random level.
+    """Fit a gate to training images, each of them clean and under every distortion that a correction is for, at random levels.
 
     Args:
         network: in eval mode; it is left as it was.
@@ -54,7 +54,7 @@ def fit_gate(
         clean: share of clean validation images that are to be left alone, in (0, 1).
         seed: of the levels and of noise.
         progress: called with the number of images done since its last call: those of training count once clean and once a
-            correction.
+            distortion, see ``kinds_of``.
 
     Raises:
         DeepcorrectError: a share that is none, no correction, or no images.
@@ -66,12 +66,14 @@ def fit_gate(
     if not len(train) or not len(validation):
         raise DeepcorrectError("a gate needs training images to be fitted to, and validation images for its threshold")
     first, device = FirstLayer(network, layer), device_of(network, device)
-    seen = list(_statistics(first, train, list(ladders.values()), seed, device, progress))
+    kinds = kinds_of(ladders)
+    seen = list(_statistics(first, train, [ladder for _, ladder in kinds], seed, device, progress))
     inputs = torch.cat([torch.cat(parts) for parts in zip(*seen, strict=True)])
-    wanted = torch.arange(1 + len(ladders)).repeat_interleave(len(train))
+    wanted = torch.arange(1 + len(kinds)).repeat_interleave(len(train))
     mean, scale = inputs.mean(0), inputs.std(0, correction=0).clamp_min(_SMALLEST_SCALE)
     weight, bias = _regression((inputs - mean) / scale, wanted)
-    gate = Gate(tuple(ladders), mean, scale, weight, bias)
+    decisions = torch.tensor([UNTOUCHED, *(decision for decision, _ in kinds)])
+    gate = Gate(tuple(ladders), mean, scale, weight, bias, decisions)
     held_out = torch.cat([clean_ones for (clean_ones,) in _statistics(first, validation, [], seed, device, progress)])
     scores = gate.scores(held_out)
     margins = scores[:, 0] - scores[:, 1:].amax(1)
@@ -79,8 +81,18 @@ def fit_gate(
     return Fitted(gate, float((gate.scores(held_out).argmax(1) == 0).double().mean()))
 
 
+def kinds_of(ladders: Mapping[str, Ladder]) -> list[tuple[int, Ladder]]:
+    """What ruined images a gate tells apart, each with the decision for it: under every distortion that a correction is for, of
+    a mixture each member by itself."""
+    return [
+        (decision, part)
+        for decision, ladder in enumerate(ladders.values(), 1)
+        for part in ladder.distortion.parts(ladder.levels)
+    ]
+
+
 def _regression(inputs: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights and biases of a logistic regression, (decisions, D) and (decisions,)."""
+    """Weights and biases of a logistic regression, (kinds, D) and (kinds,)."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=_STRENGTH, max_iter=1000).fit(inputs.numpy(), wanted.numpy())

@@ -90,7 +90,7 @@ def _fitted(job: Job, layer: str, ladders: Mapping[str, Ladder], images: int, cl
     """The tensors of a gate, and the share of clean validation images that it leaves alone."""
     train = job.data.train.balanced(images, job.seed)
     validation = job.data.validation.balanced(VALIDATION_IMAGES, job.seed)
-    job.reporter.stage("fit the gate", len(train) * (1 + len(ladders)) + len(validation))
+    job.reporter.stage("fit the gate", len(train) * (1 + len(gate_fitting.kinds_of(ladders))) + len(validation))
     gate, passed = gate_fitting.fit_gate(
         job.model, layer, train, validation, ladders,
         clean=clean, seed=job.seed, device=job.device, progress=job.reporter.advance,
