@@ -122,7 +122,7 @@ def measure_gated(job: Job, gated: Gated, name: str, ladders: Ladders) -> Record
     own = copy.copy(job)
     own.model = gated.eval()
     ladders = parts_of(ladders)
-    trained = count_parameters(gated.gate.buffers())
+    trained = count_parameters(buffer for buffer in gated.gate.buffers() if buffer.is_floating_point())
     trained += count_parameters({*gated.corrected.parameters()} - {*gated.base.parameters()})
     records = measure_each(own, name, ladders, trained, kind="gated")
     costs = _costs(job, gated)
