@@ -14,7 +14,7 @@ from experiments.markdown import titled
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "photographs.md"
-PARTS = {"good": "Good", "bad": "Bad, all", "seen": "Bad, half that was looked at", "unseen": "Bad, new half"}
+PARTS = {"good": "Good", "bad": "Bad, all", "seen": "Bad, half that was looked at", "unseen": "Bad, other half"}
 
 
 def page() -> str:
