@@ -20,11 +20,10 @@ from deepcorrect.datasets.images import Images
 from deepcorrect.distortions.base import Distortion, Ladder
 from deepcorrect.distortions.combined import Mixture
 from deepcorrect.distortions.registry import get_distortion
-from deepcorrect.evaluation.cost import count_parameters
 from deepcorrect.models import load_model
 from deepcorrect.pipeline.baselines import train_baseline
 from deepcorrect.pipeline.correct import CorrectionOptions, correct, finetune
-from deepcorrect.pipeline.gate import gate_of
+from deepcorrect.pipeline.gate import count_trained, gate_of
 from deepcorrect.pipeline.job import Job
 from deepcorrect.pipeline.rank import RankingOptions
 from deepcorrect.pipeline.real import resemblance_of
@@ -117,7 +116,7 @@ class Workshop:
             assert method.gated is not None
             correction = self.runs / Cell(method.gated, cell.seed).path / "correction.safetensors"
             gated = gate_of(job, {method.gated.name: correction}, {method.gated.name: Ladder(mixture, LEVELS)})
-            return gated, count_parameters(gated.gate.buffers())
+            return gated, count_trained(gated)
         recipe = get_recipe("fast", method.kind, **method.recipe)
         if method.kind == "baseline":
             (record,) = train_baseline(job, recipe, [(_NONE, ())])

@@ -122,9 +122,7 @@ def measure_gated(job: Job, gated: Gated, name: str, ladders: Ladders) -> Record
     own = copy.copy(job)
     own.model = gated.eval()
     ladders = parts_of(ladders)
-    trained = count_parameters(buffer for buffer in gated.gate.buffers() if buffer.is_floating_point())
-    trained += count_parameters({*gated.corrected.parameters()} - {*gated.base.parameters()})
-    records = measure_each(own, name, ladders, trained, kind="gated")
+    records = measure_each(own, name, ladders, count_trained(gated), kind="gated")
     costs = _costs(job, gated)
     measured = Records()
     for record, ladder in zip(records, ladders, strict=True):
@@ -139,6 +137,12 @@ def measure_gated(job: Job, gated: Gated, name: str, ladders: Ladders) -> Record
             )
         )
     return measured
+
+
+def count_trained(gated: Gated) -> int:
+    """Numbers that were fitted or trained: the gate's, and those of its corrections."""
+    fitted = count_parameters(buffer for buffer in gated.gate.buffers() if buffer.is_floating_point())
+    return fitted + count_parameters({*gated.corrected.parameters()} - {*gated.base.parameters()})
 
 
 @torch.inference_mode()

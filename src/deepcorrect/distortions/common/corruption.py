@@ -50,7 +50,7 @@ class Corruption:
             raise DeepcorrectError(f"{self.name}: for images with {allowed} channels, not with {images.shape[1]}")
         corrupted = torch.empty_like(images)
         for step in sorted(set(severity.tolist())):
-            parameters = self.parameters.of(images, torch.tensor([step]))[0].tolist()
+            parameters = self.parameters.of(images, step)
             for rows in (severity == step).nonzero()[:, 0].split(_images_at_once(images)):
                 some = images.index_select(0, rows)
                 some = some if some.dtype == torch.float64 else some.float()

@@ -24,24 +24,22 @@ class Parameters:
         tables = [torch.tensor(by_side[side], dtype=torch.float64) for side in self._sides]
         self._tables = torch.stack([table.reshape(len(SEVERITIES), -1) for table in tables])
 
-    def of(self, images: Tensor, severity: Tensor) -> Tensor:
-        """Those of each image, (B, parameters) float64 on the CPU.
+    def of(self, images: Tensor, severity: float) -> list[float]:
+        """Those of one severity.
 
         Args:
             images: (B, C, H, W).
-            severity: (B,), 1 to 5.
+            severity: 1, 2, 3, 4 or 5.
 
         Raises:
             DeepcorrectError: a severity that is something else.
         """
-        if strange := [step for step in severity.tolist() if step not in SEVERITIES]:
-            raise DeepcorrectError(
-                f"severity {strange[0]:g}: the common corruptions have the severities 1, 2, 3, 4 and 5 alone"
-            )
+        if severity not in SEVERITIES:
+            raise DeepcorrectError(f"severity {severity:g}: the common corruptions have the severities 1, 2, 3, 4 and 5 alone")
         side = min(max(min(images.shape[-2:]), self._sides[0]), self._sides[-1])
         above = next(index for index, known in enumerate(self._sides) if known >= side)
         below = max(0, above - 1)
         span = self._sides[above] - self._sides[below]
         share = (side - self._sides[below]) / span if span else 1.0
-        table = torch.lerp(self._tables[below], self._tables[above], share)
-        return table[severity.long().cpu() - 1]
+        row = int(severity) - 1
+        return torch.lerp(self._tables[below, row], self._tables[above, row], share).tolist()
